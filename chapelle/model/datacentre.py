@@ -1,0 +1,245 @@
+"""A snapshot with its objects joined: the questions that every reader asks, answered once."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cached_property
+
+from chapelle.errors import InputError
+from chapelle.model import records as r
+from chapelle.model.finding import ObjectRef
+from chapelle.model.snapshot import Snapshot
+
+SERVER_ROLES = ("compute", "storage", "database", "infra")
+
+
+def _by_id[T: r.Record](items: Iterable[T]) -> dict[int, T]:
+    return {item.id: item for item in items}
+
+
+class Datacentre:
+    """The content of one snapshot, indexed.
+
+    Look-ups by id return None for a reference that leads nowhere (NetBox content can be wrong, and
+    `chapelle.checks` reports it); look-ups by a name that a person typed raise InputError.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        content = snapshot.content
+        self.content = content
+        self.sites = _by_id(content.sites)
+        self.locations = _by_id(content.locations)
+        self.racks = _by_id(content.racks)
+        self.tenants = _by_id(content.tenants)
+        self.device_types = _by_id(content.device_types)
+        self.device_roles = _by_id(content.device_roles)
+        self.manufacturers = _by_id(content.manufacturers)
+        self.platforms = _by_id(content.platforms)
+        self.devices = _by_id(content.devices)
+        self.interfaces = _by_id(content.interfaces)
+        self.power_ports = _by_id(content.power_ports)
+        self.power_outlets = _by_id(content.power_outlets)
+        self.power_feeds = _by_id(content.power_feeds)
+        self.power_panels = _by_id(content.power_panels)
+        self.cables = _by_id(content.cables)
+        self.vrfs = _by_id(content.vrfs)
+        self.vlans = _by_id(content.vlans)
+        self.ip_addresses = _by_id(content.ip_addresses)
+        self.inventory_item_roles = _by_id(content.inventory_item_roles)
+
+    # -- things by name ---------------------------------------------------------------------------
+
+    @cached_property
+    def devices_by_name(self) -> dict[str, r.Device]:
+        """Named devices. Of two with one name the lower id stays; a check reports the other."""
+        named: dict[str, r.Device] = {}
+        for device in self.content.devices:
+            if device.name:
+                named.setdefault(device.name, device)
+        return named
+
+    def device(self, name: str) -> r.Device:
+        """The device of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        found = self.devices_by_name.get(name)
+        if found is None:
+            raise InputError(
+                f"There is no device {name!r}.",
+                where="the snapshot of NetBox",
+                expected="the name of a device",
+                found=repr(name),
+                remedy="list the names with: ansible-inventory --graph",
+            )
+        return found
+
+    @cached_property
+    def aisles(self) -> dict[str, r.Location]:
+        """Aisles by their number: the locations whose slug is `aisle-<number>`."""
+        found = {}
+        for location in self.content.locations:
+            if match := re.fullmatch(r"aisle-(\d+)", location.slug):
+                found[match[1]] = location
+        return dict(sorted(found.items(), key=lambda item: int(item[0])))
+
+    def aisle(self, number: str) -> r.Location:
+        """The aisle of that number.
+
+        Raises:
+            InputError: there is none.
+        """
+        location = self.aisles.get(number)
+        if location is None:
+            raise InputError(
+                f"There is no aisle {number!r}.",
+                where="the snapshot of NetBox",
+                expected=f"one of {', '.join(self.aisles) or '(NetBox has no aisles)'}",
+                found=repr(number),
+            )
+        return location
+
+    def rack(self, name: str) -> r.Rack:
+        """The rack of that name.
+
+        Raises:
+            InputError: there is none.
+        """
+        for rack in self.content.racks:
+            if rack.name == name:
+                return rack
+        raise InputError(
+            f"There is no rack {name!r}.",
+            where="the snapshot of NetBox",
+            expected="the name of a rack, such as A2-R01",
+            found=repr(name),
+        )
+
+    # -- what belongs to what ---------------------------------------------------------------------
+
+    def role_of(self, device: r.Device) -> str:
+        """The slug of the device's role, or the empty string."""
+        role = self.device_roles.get(device.role)
+        return role.slug if role else ""
+
+    def is_server(self, device: r.Device) -> bool:
+        """Whether the device is one of our servers, by its role."""
+        return self.role_of(device) in SERVER_ROLES
+
+    @cached_property
+    def servers(self) -> tuple[r.Device, ...]:
+        """All named servers, by name."""
+        servers = [d for d in self.devices_by_name.values() if self.is_server(d)]
+        return tuple(sorted(servers, key=lambda d: d.name or ""))
+
+    def aisle_number(self, device: r.Device) -> str | None:
+        """The number of the aisle that the device stands in."""
+        for number, location in self.aisles.items():
+            if self._is_within(device.location, location.id):
+                return number
+        return None
+
+    def _is_within(self, location_id: int | None, ancestor: int) -> bool:
+        seen: set[int] = set()
+        while location_id is not None and location_id not in seen:
+            if location_id == ancestor:
+                return True
+            seen.add(location_id)
+            location = self.locations.get(location_id)
+            location_id = location.parent if location else None
+        return False
+
+    @cached_property
+    def interfaces_by_device(self) -> dict[int, tuple[r.Interface, ...]]:
+        """Interfaces of each device, in NetBox's order of ids."""
+        return _grouped(self.content.interfaces)
+
+    @cached_property
+    def power_ports_by_device(self) -> dict[int, tuple[r.PowerPort, ...]]:
+        """Power ports of each device."""
+        return _grouped(self.content.power_ports)
+
+    @cached_property
+    def inventory_by_device(self) -> dict[int, tuple[r.InventoryItem, ...]]:
+        """Inventory items of each device."""
+        return _grouped(self.content.inventory_items)
+
+    @cached_property
+    def addresses_by_interface(self) -> dict[int, tuple[r.IPAddress, ...]]:
+        """IP addresses of each interface."""
+        grouped: dict[int, list[r.IPAddress]] = defaultdict(list)
+        for address in self.content.ip_addresses:
+            if address.assigned_object_type == "dcim.interface" and address.assigned_object_id:
+                grouped[address.assigned_object_id].append(address)
+        return {key: tuple(values) for key, values in grouped.items()}
+
+    def primary_ip4(self, device: r.Device) -> r.IPAddress | None:
+        """The device's primary IPv4 address."""
+        return self.ip_addresses.get(device.primary_ip4) if device.primary_ip4 else None
+
+    # -- along the cables -------------------------------------------------------------------------
+
+    def peers(self, object_type: str, cable_id: int | None, own_id: int) -> list[r.Termination]:
+        """What the far end of a cable is plugged into; empty without a cable."""
+        cable = self.cables.get(cable_id) if cable_id else None
+        if cable is None:
+            return []
+        own = r.Termination(object_type=object_type, object_id=own_id)
+        return list(cable.b_terminations if own in cable.a_terminations else cable.a_terminations)
+
+    def peer_interface(self, interface: r.Interface) -> r.Interface | None:
+        """The interface at the far end of the interface's cable."""
+        for end in self.peers("dcim.interface", interface.cable, interface.id):
+            if end.object_type == "dcim.interface":
+                return self.interfaces.get(end.object_id)
+        return None
+
+    def leaf_pair(self, device: r.Device) -> tuple[str, ...]:
+        """The names of the switches that the device's data ports reach, in order of name."""
+        names = set()
+        for interface in self.interfaces_by_device.get(device.id, ()):
+            peer = None if interface.mgmt_only else self.peer_interface(interface)
+            switch = self.devices.get(peer.device) if peer else None
+            if switch and switch.name and not self.is_server(switch):
+                names.add(switch.name)
+        return tuple(sorted(names))
+
+    def feeds(self, device: r.Device) -> tuple[r.PowerFeed, ...]:
+        """The power feeds that the device's cords reach through PDU outlets, by name."""
+        found: dict[int, r.PowerFeed] = {}
+        pending = [
+            ("dcim.powerport", p.cable, p.id) for p in self.power_ports_by_device.get(device.id, ())
+        ]
+        seen: set[tuple[str, int]] = set()
+        while pending:
+            object_type, cable, own_id = pending.pop()
+            if (object_type, own_id) in seen:
+                continue
+            seen.add((object_type, own_id))
+            for end in self.peers(object_type, cable, own_id):
+                if end.object_type == "dcim.powerfeed":
+                    if feed := self.power_feeds.get(end.object_id):
+                        found[feed.id] = feed
+                elif end.object_type == "dcim.poweroutlet":
+                    outlet = self.power_outlets.get(end.object_id)
+                    port = self.power_ports.get(outlet.power_port or 0) if outlet else None
+                    if port:
+                        pending.append(("dcim.powerport", port.cable, port.id))
+        return tuple(sorted(found.values(), key=lambda feed: feed.name))
+
+    # -- naming in messages -----------------------------------------------------------------------
+
+    def ref(self, device: r.Device) -> ObjectRef:
+        """How findings and reports name a device."""
+        return ObjectRef(endpoint="dcim/devices", id=device.id, name=device.name or "(no name)")
+
+
+def _grouped[T: (r.Interface, r.PowerPort, r.InventoryItem)](
+    items: Iterable[T],
+) -> dict[int, tuple[T, ...]]:
+    grouped: dict[int, list[T]] = defaultdict(list)
+    for item in items:
+        grouped[item.device].append(item)
+    return {key: tuple(values) for key, values in grouped.items()}

@@ -1,0 +1,104 @@
+"""What a run did, as plain data: the journal keeps it, reports show it, `--json` prints it.
+
+Times are seconds since the epoch (UTC).
+"""
+
+import msgspec
+
+STEPS = ("preflight", "configure", "verify", "write-back")
+
+# Of a step. `unknown`: it was begun and nobody saw its end; it is checked, never guessed.
+STEP_OUTCOMES = ("ok", "changed", "failed", "unreachable", "unknown", "skipped")
+
+# Of a host: the worst of its steps. `pending`: the run stopped before its turn.
+HOST_OUTCOMES = ("unchanged", "changed", "failed", "unreachable", "unknown", "pending")
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a role changed on a host, or would change in check mode.
+
+    `kind` is what the batch module calls it: file, package, unit, user, group, sysctl, hostname...
+    """
+
+    role: str
+    kind: str
+    item: str
+    before: str = ""
+    after: str = ""
+    diff: str = ""
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """One way in which a host is not what the model says.
+
+    `area`: addresses, units, ports, time, certificate, firewall, identity...
+    """
+
+    area: str
+    item: str
+    expected: str
+    found: str
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How one step of one host ended. `finished` is None while it is at work, or unknown."""
+
+    step: str
+    outcome: str
+    started: float
+    finished: float | None = None
+    message: str = ""
+    changes: tuple[Change, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    not_exercised: tuple[str, ...] = ()
+
+
+class HostResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How one host fared. `position` is its lowest rack unit, `u_height` its height in units."""
+
+    host: str
+    device_id: int
+    aisle: str
+    rack: str
+    role: str
+    position: float | None
+    u_height: float
+    outcome: str
+    status_before: str
+    status_after: str
+    steps: tuple[StepResult, ...] = ()
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True):
+    """How one run ended. `kind` is provision or drift; `stopped` says why it ended early."""
+
+    id: str
+    kind: str
+    target: str
+    owner: str
+    started: float
+    finished: float | None
+    snapshot: str
+    plan: str
+    commit: str
+    scope: str
+    dry_run: bool
+    exit_code: int
+    hosts: tuple[HostResult, ...]
+    stopped: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened in a run, as it happens; what live displays follow.
+
+    `kind`: run-started, batch-started, step-started, step-finished, host-finished, batch-finished,
+    run-stopped, run-finished, note.
+    """
+
+    time: float
+    kind: str
+    host: str = ""
+    step: str = ""
+    outcome: str = ""
+    batch: int = 0
+    message: str = ""

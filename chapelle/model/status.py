@@ -1,0 +1,44 @@
+"""NetBox's device status as a state machine. The one table of legal transitions.
+
+| status | what it means here |
+|---|---|
+| planned | in the plan; nothing of it is trusted yet |
+| staged | a run is at work on it, or left it half done |
+| active | configured and verified |
+| failed | a run failed on it; the report says why |
+| offline, inventory, decommissioning | taken out by a person; no run touches it |
+
+Source: NetBox 4.7, dcim.choices.DeviceStatusChoices (the values).
+"""
+
+from chapelle.errors import RefusedError
+
+TRANSITIONS: dict[str, frozenset[str]] = {
+    "planned": frozenset({"staged"}),
+    "staged": frozenset({"staged", "active", "failed"}),
+    "active": frozenset({"active"}),
+    "failed": frozenset({"staged"}),
+    "offline": frozenset(),
+    "inventory": frozenset(),
+    "decommissioning": frozenset(),
+}
+
+PROVISIONABLE = frozenset({"planned", "staged", "active", "failed"})
+
+
+def check_transition(device: str, current: str, wanted: str) -> None:
+    """Make sure that `device` may go from status `current` to `wanted`.
+
+    Raises:
+        RefusedError: the table has no such transition; the legal ones are named.
+    """
+    if wanted in TRANSITIONS.get(current, frozenset()):
+        return
+    legal = ", ".join(sorted(TRANSITIONS.get(current, frozenset()))) or "none (a person decides)"
+    raise RefusedError(
+        f"{device} may not go from {current} to {wanted}.",
+        where=f"device {device}",
+        expected=f"a legal transition from {current}: {legal}",
+        found=wanted,
+        remedy="set a status in NetBox that a run may start from: planned, staged, active, failed",
+    )

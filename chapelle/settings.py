@@ -1,0 +1,111 @@
+"""Where this installation keeps its things and whom it talks to: environment only, read once.
+
+| variable | meaning | default |
+|---|---|---|
+| `CHAPELLE_STATE` | state of this clone: NetBox, lab, journal, keys | a folder a clone, XDG state |
+| `CHAPELLE_CACHE` | what can be made again: dumps, root images | `chapelle` under XDG cache |
+| `CHAPELLE_TARGET` | `lab` or `site`: what a run touches | `lab`; to be said with NETBOX_URL |
+| `CHAPELLE_FORKS` | hosts worked on at one time | 4 for each core, 8 at least |
+| `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
+| `NETBOX_URL`, `NETBOX_TOKEN`, `NETBOX_TOKEN_RO`, `NETBOX_TOKEN_SEED` | an existing NetBox | ours |
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import platformdirs
+
+from chapelle.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGETS = ("lab", "site")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """One installation's settings. Paths are absolute; nothing is created by reading them."""
+
+    root: Path
+    state: Path
+    cache: Path
+    target: str
+    forks: int
+    ssh_config: Path | None = None
+    netbox_url: str | None = None
+    netbox_token: str | None = None
+    netbox_token_ro: str | None = None
+    netbox_token_seed: str | None = None
+
+    def __repr__(self) -> str:  # tokens must not reach logs or tracebacks
+        return f"Settings(root={self.root}, state={self.state}, target={self.target})"
+
+    @property
+    def instance(self) -> str:
+        """Six hex digits that tell this state directory's lab from any other on the machine."""
+        return hashlib.sha256(str(self.state).encode()).hexdigest()[:6]
+
+    @property
+    def external_netbox(self) -> bool:
+        """Whether the operator's own NetBox is used instead of the embedded one."""
+        return self.netbox_url is not None
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read the settings from the environment.
+
+        Raises:
+            InputError: CHAPELLE_TARGET or CHAPELLE_FORKS has a value that has no meaning, or
+                NETBOX_URL is set and nobody said which machines are meant.
+        """
+        clone = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+        state = environ.get("CHAPELLE_STATE") or str(
+            platformdirs.user_state_path("chapelle") / clone
+        )
+        cache = environ.get("CHAPELLE_CACHE") or str(platformdirs.user_cache_path("chapelle"))
+        ssh_config = environ.get("CHAPELLE_SSH_CONFIG")
+        return cls(
+            root=ROOT,
+            state=Path(state).expanduser().resolve(),
+            cache=Path(cache).expanduser().resolve(),
+            target=_target(environ),
+            forks=_forks(environ),
+            ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
+            netbox_url=(environ.get("NETBOX_URL") or "").rstrip("/") or None,
+            netbox_token=environ.get("NETBOX_TOKEN") or None,
+            netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,
+            netbox_token_seed=environ.get("NETBOX_TOKEN_SEED") or None,
+        )
+
+
+def _target(environ: Mapping[str, str]) -> str:
+    target = environ.get("CHAPELLE_TARGET")
+    if target is None and environ.get("NETBOX_URL"):
+        raise InputError(
+            "NETBOX_URL names a NetBox of your own, and nothing says which machines are meant.",
+            where="environment variable CHAPELLE_TARGET",
+            expected="lab (twins on this machine) or site (the servers themselves)",
+            found="not set",
+            remedy="export CHAPELLE_TARGET=lab, or CHAPELLE_TARGET=site",
+        )
+    if (target or "lab") not in TARGETS:
+        raise InputError(
+            "CHAPELLE_TARGET has no such value.",
+            where="environment variable CHAPELLE_TARGET",
+            expected=" or ".join(TARGETS),
+            found=repr(target),
+        )
+    return target or "lab"
+
+
+def _forks(environ: Mapping[str, str]) -> int:
+    text = environ.get("CHAPELLE_FORKS") or str(max(8, 4 * (os.cpu_count() or 1)))
+    if not text.isdecimal() or not 1 <= int(text) <= 500:
+        raise InputError(
+            "CHAPELLE_FORKS is not a number of hosts.",
+            where="environment variable CHAPELLE_FORKS",
+            expected="a whole number from 1 to 500",
+            found=repr(text),
+        )
+    return int(text)

@@ -1,0 +1,14 @@
+"""The Invoke tasks: arguments, help, exit codes, printing. No logic lives here."""
+
+from invoke import Collection
+
+from chapelle.tasks import check, lab, netbox, provision, runs, snapshot
+
+
+def namespace() -> Collection:
+    """All tasks: those of `provision` at the top, the others under their noun."""
+    top = Collection.from_module(provision)
+    for noun in (netbox, snapshot, lab, runs):
+        top.add_collection(Collection.from_module(noun))
+    top.add_task(check.check)
+    return top
