@@ -1,0 +1,218 @@
+"""What Ansible needs to know of one server, from the model: plain JSON values, role-prefixed names.
+
+The roles' defaults and `inventory/group_vars` say how all servers are run; this says what is of one
+server only and stands in NetBox: its name, its links and addresses, the servers of time and names
+that its network has. Everything that needs thought is thought here, so that templates stay plain.
+
+A kernel that cannot do bonding or VLANs (the lab's, often) gets a plain port with the primary
+address instead, and `network_not_exercised` names what was left out. Nothing is left out silently.
+"""
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chapelle.errors import InputError
+from chapelle.model import records as r
+from chapelle.model.datacentre import Datacentre
+
+BOND_TYPE = "lag"
+VLAN_TYPE = "virtual"
+
+# The service addresses that servers use are NetBox IP addresses without a device, named by role
+# and number: time1.chapelle.internal, dns2.chapelle.internal.
+TIME_SERVICE = "time"
+NAME_SERVICE = "dns"
+
+Link = dict[str, Any]
+
+
+def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> dict[str, Any]:
+    """The variables of one server.
+
+    Arguments:
+        dc: the datacentre.
+        device: one of its servers.
+        kernel: what the server's kernel can do: `bonding` and `vlan`; what is absent, it can.
+
+    Returns:
+        Names that begin with the name of the role that reads them; see `roles/*/README.md`.
+
+    Raises:
+        InputError: the server has no name or no primary IPv4 address on an interface of its own, or
+            a VLAN interface whose VLAN cannot be known.
+    """
+    primary = _primary(dc, device)
+    links = intended_links(dc, device)
+    usable, not_exercised = fit_to_kernel(links, kernel, primary.address)
+    vrf = primary.vrf
+    name = device.name or ""
+    return {
+        "base_hostname": name,
+        "base_fqdn": primary.dns_name or name,
+        "base_address": _bare(primary.address),
+        "base_resolvers": service_addresses(dc, NAME_SERVICE, vrf),
+        "time_servers": service_addresses(dc, TIME_SERVICE, vrf),
+        "network_links": usable,
+        "network_not_exercised": not_exercised,
+    }
+
+
+def intended_links(dc: Datacentre, device: r.Device) -> list[Link]:
+    """The server's own links in the order in which they are built: ports, bonds, VLANs.
+
+    Each is a mapping of `name`, `kind` (physical, bond or vlan), `mac`, `mtu` (bytes), `addresses`
+    (with prefix length), `gateway`, `bond` (that the port belongs to), `parent` and `vid` (of a
+    VLAN). What does not apply is None. Management-only interfaces belong to the BMC.
+
+    Raises:
+        InputError: a VLAN interface whose VLAN or parent cannot be known.
+    """
+    interfaces = [
+        i for i in dc.interfaces_by_device.get(device.id, ()) if i.enabled and not i.mgmt_only
+    ]
+    by_id = {interface.id: interface for interface in interfaces}
+    links = [_link(dc, device, interface, by_id) for interface in interfaces]
+    order = {"physical": 0, "bond": 1, "vlan": 2}
+    return sorted(links, key=lambda link: (order[link["kind"]], link["name"]))
+
+
+def _link(
+    dc: Datacentre, device: r.Device, interface: r.Interface, own: Mapping[int, r.Interface]
+) -> Link:
+    kind = {BOND_TYPE: "bond", VLAN_TYPE: "vlan"}.get(interface.type, "physical")
+    addresses = [a.address for a in dc.addresses_by_interface.get(interface.id, ())]
+    bond = own.get(interface.lag or 0)
+    link: Link = {
+        "name": interface.name,
+        "kind": kind,
+        "mac": interface.mac_address.lower() if interface.mac_address else None,
+        "mtu": interface.mtu,
+        "addresses": sorted(addresses),
+        "gateway": _gateway(dc, device, interface),
+        "bond": bond.name if bond else None,
+        "parent": None,
+        "vid": None,
+    }
+    if kind == "vlan":
+        parent = own.get(interface.parent or 0)
+        if parent is None:
+            raise _unknown(device, interface, "a parent interface", "none")
+        link["parent"] = parent.name
+        link["vid"] = _vid(dc, device, interface)
+    return link
+
+
+def _vid(dc: Datacentre, device: r.Device, interface: r.Interface) -> int:
+    vlan = dc.vlans.get(interface.untagged_vlan or 0)
+    if vlan is not None:
+        return vlan.vid
+    if match := re.fullmatch(r".+\.(\d{1,4})", interface.name):
+        return int(match[1])
+    expected = "an untagged VLAN, or a name that ends with its number, such as bond0.202"
+    raise _unknown(device, interface, expected, "neither")
+
+
+def _gateway(dc: Datacentre, device: r.Device, interface: r.Interface) -> str | None:
+    """The first address of the primary address' prefix: where the leafs' gateway is by design."""
+    primary = dc.primary_ip4(device)
+    if primary is None or primary not in dc.addresses_by_interface.get(interface.id, ()):
+        return None
+    first = next(ipaddress.ip_interface(primary.address).network.hosts())
+    return None if str(first) == _bare(primary.address) else str(first)
+
+
+def fit_to_kernel(
+    links: Sequence[Link], kernel: Mapping[str, bool], primary: str
+) -> tuple[list[Link], list[str]]:
+    """What of `links` a kernel can build, and a line for each thing that it cannot.
+
+    Without bonding, the bond's addresses, gateway and MTU move to the first of its ports, and VLANs
+    stand on that port. Without VLANs they are left out, their addresses with them.
+
+    Arguments:
+        links: as from `intended_links`.
+        kernel: `bonding` and `vlan`.
+        primary: the primary address; it is never left out.
+    """
+    usable = [dict(link) for link in links]
+    missing: list[str] = []
+    if not kernel.get("bonding", True):
+        usable = _without_bonds(usable, missing)
+    if not kernel.get("vlan", True):
+        for link in usable:
+            if link["kind"] != "vlan":
+                continue
+            if primary in link["addresses"]:
+                raise InputError(
+                    "The primary address is on a VLAN, which the kernel of this host cannot build.",
+                    where=f"interface {link['name']}, address {primary}",
+                    expected="a kernel with 8021q",
+                    found="none",
+                )
+            missing.append(_line(link, f"VLAN {link['vid']}", "8021q"))
+        usable = [link for link in usable if link["kind"] != "vlan"]
+    return usable, missing
+
+
+def _without_bonds(links: list[Link], missing: list[str]) -> list[Link]:
+    stand_ins: dict[str, str] = {}
+    for bond in [link for link in links if link["kind"] == "bond"]:
+        ports = [link for link in links if link["bond"] == bond["name"]]
+        names = " and ".join(port["name"] for port in ports)
+        missing.append(f"{bond['name']}: 802.3ad over {names} (this kernel has no bonding)")
+        for port in ports:
+            port["bond"] = None
+            port["mtu"] = bond["mtu"]
+        if ports:
+            ports[0]["addresses"] = bond["addresses"]
+            ports[0]["gateway"] = bond["gateway"]
+            stand_ins[bond["name"]] = ports[0]["name"]
+    for link in links:
+        link["parent"] = stand_ins.get(link["parent"] or "", link["parent"])
+    return [link for link in links if link["kind"] != "bond"]
+
+
+def _line(link: Link, what: str, lacks: str) -> str:
+    addresses = ", ".join(link["addresses"]) or "no address"
+    return f"{link['name']}: {what}, {addresses} (this kernel has no {lacks})"
+
+
+def service_addresses(dc: Datacentre, service: str, vrf: int | None) -> list[str]:
+    """The active addresses in `vrf` named `<service><number>` or `<service><number>.<domain>`."""
+    pattern = re.compile(rf"{re.escape(service)}\d+(\..+)?")
+    found = {
+        (address.dns_name, _bare(address.address))
+        for address in dc.content.ip_addresses
+        if address.vrf == vrf and address.status == "active" and pattern.fullmatch(address.dns_name)
+    }
+    return [address for _, address in sorted(found)]
+
+
+def _primary(dc: Datacentre, device: r.Device) -> r.IPAddress:
+    primary = dc.primary_ip4(device)
+    own = {interface.id for interface in dc.interfaces_by_device.get(device.id, ())}
+    if not device.name or primary is None or primary.assigned_object_id not in own:
+        raise InputError(
+            "A server has no name, or no primary IPv4 address on an interface of its own.",
+            where=f"device {device.name or device.id} in NetBox",
+            expected="both",
+            found=f"name {device.name!r}, primary address {primary.address if primary else None!r}",
+            remedy="set them in NetBox; invoke check lists all such devices",
+        )
+    return primary
+
+
+def _bare(address: str) -> str:
+    return address.partition("/")[0]
+
+
+def _unknown(device: r.Device, interface: r.Interface, expected: str, found: str) -> InputError:
+    return InputError(
+        "A virtual interface cannot be built from what NetBox says of it.",
+        where=f"device {device.name}, interface {interface.name}",
+        expected=expected,
+        found=found,
+        remedy="complete the interface in NetBox",
+    )
