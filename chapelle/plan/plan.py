@@ -1,0 +1,276 @@
+"""A plan: which hosts are worked on, in which order, to become what. Frozen, and named by its hash.
+
+A plan can be read, kept in a file, approved, and applied later: `moved` says what has changed since
+in NetBox or in the code, and a plan of which something has moved is not applied.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chapelle.errors import InputError, RefusedError
+from chapelle.model import records as r
+from chapelle.model.datacentre import Datacentre
+from chapelle.model.outcome import STEPS
+from chapelle.plan.batches import Batch, Member, batches, domain_of
+from chapelle.plan.hostvars import hostvars
+from chapelle.plan.scope import Scope, from_text, select
+
+FORMAT = 1
+
+# What a run of each kind does to a host, in order.
+STEPS_OF = {"provision": STEPS, "drift": STEPS[:-1]}
+
+
+class PlanHost(msgspec.Struct, frozen=True, kw_only=True):
+    """One host of a plan.
+
+    `intent` maps the name of each thing that will be configured to the hash of its value (16 hex
+    digits), so that a later reader can say which of them moved. `domain` is the failure domain that
+    it stands in; `position` is in rack units.
+    """
+
+    name: str
+    device_id: int
+    aisle: str
+    rack: str
+    domain: str
+    role: str
+    status: str
+    position: float | None
+    u_height: float
+    intent: dict[str, str]
+    steps: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What a run will do.
+
+    The same NetBox content, the same commit and the same scope give the same plan and hash, so no
+    time is part of it. `commit` is git's, with a hash of what is not committed behind a `+`.
+    """
+
+    format: int
+    kind: str
+    target: str
+    scope: str
+    snapshot: str
+    commit: str
+    hosts: tuple[PlanHost, ...]
+    batches: tuple[Batch, ...]
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the plan's canonical form, as 64 hex digits."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+    @cached_property
+    def by_name(self) -> dict[str, PlanHost]:
+        """The hosts by name."""
+        return {host.name: host for host in self.hosts}
+
+    @property
+    def aisles(self) -> tuple[str, ...]:
+        """The numbers of the aisles that the hosts stand in."""
+        return tuple(sorted({host.aisle for host in self.hosts}, key=int))
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    hash: str
+    plan: Plan
+
+
+def build(
+    dc: Datacentre,
+    scope: Scope,
+    *,
+    kind: str,
+    target: str,
+    commit: str,
+    kernel: Mapping[str, bool],
+) -> Plan:
+    """Plan a run of `kind` (provision or drift) on the servers of `scope`.
+
+    Arguments:
+        dc: the datacentre.
+        scope: which servers.
+        kind: a key of `STEPS_OF`.
+        target: lab or site.
+        commit: what code will do it.
+        kernel: what the hosts' kernel can do, as `hostvars` wants it.
+
+    Raises:
+        InputError: the scope means no server, or NetBox does not say enough of one.
+    """
+    hosts = tuple(
+        _plan_host(dc, device, STEPS_OF[kind], kernel) for device in select(dc, scope).devices
+    )
+    members = [
+        Member(name=h.name, role=h.role, domain=domain_of(dc, dc.devices[h.device_id]))
+        for h in hosts
+    ]
+    return Plan(
+        format=FORMAT,
+        kind=kind,
+        target=target,
+        scope=str(scope),
+        snapshot=dc.snapshot.hash,
+        commit=commit,
+        hosts=hosts,
+        batches=batches(members),
+    )
+
+
+def _plan_host(
+    dc: Datacentre, device: r.Device, steps: tuple[str, ...], kernel: Mapping[str, bool]
+) -> PlanHost:
+    aisle = dc.aisle_number(device)
+    if aisle is None:
+        raise InputError(
+            f"{device.name} stands in no aisle.",
+            where=f"device {device.name} in NetBox",
+            expected="a location that is an aisle (slug aisle-<number>) or lies in one",
+            found=f"location {device.location}",
+            remedy="set the device's location in NetBox",
+        )
+    rack = dc.racks.get(device.rack or 0)
+    device_type = dc.device_types.get(device.device_type)
+    return PlanHost(
+        name=device.name or "",
+        device_id=device.id,
+        aisle=aisle,
+        rack=rack.name if rack else "",
+        domain=str(domain_of(dc, device)),
+        role=dc.role_of(device),
+        status=device.status,
+        position=device.position,
+        u_height=device_type.u_height if device_type else 1.0,
+        intent={name: _digest(value) for name, value in hostvars(dc, device, kernel).items()},
+        steps=steps,
+    )
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]
+
+
+# -- as a file ------------------------------------------------------------------------------------
+
+
+def encode(plan: Plan) -> bytes:
+    """The plan as the bytes of a file, for people to read too."""
+    return msgspec.json.format(msgspec.json.encode(_File(hash=plan.hash, plan=plan))) + b"\n"
+
+
+def read(path: Path) -> Plan:
+    """Read a plan from its file.
+
+    Raises:
+        InputError: the file cannot be read, or is no plan of this format.
+        RefusedError: the content is not what the plan's hash was made of.
+    """
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise _not_a_plan(path, error.strerror or str(error)) from error
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise _not_a_plan(path, str(error)) from error
+    if file.plan.format != FORMAT:
+        raise _not_a_plan(path, f"format {file.plan.format}")
+    if file.plan.hash != file.hash:
+        raise RefusedError(
+            "The plan was altered after it was made.",
+            where=str(path),
+            expected=f"content with hash {file.hash}",
+            found=f"content with hash {file.plan.hash}",
+            remedy=f"make the plan again: invoke plan {file.plan.scope} --out {path}",
+        )
+    return file.plan
+
+
+def _not_a_plan(path: Path, found: str) -> InputError:
+    return InputError(
+        "This is not a plan.",
+        where=str(path),
+        expected=f"a file written by: invoke plan --out FILE (format {FORMAT})",
+        found=found,
+    )
+
+
+# -- what has moved -------------------------------------------------------------------------------
+
+
+def moved(
+    plan: Plan,
+    dc: Datacentre,
+    *,
+    target: str,
+    commit: str,
+    kernel: Mapping[str, bool],
+    only: Collection[str] | None = None,
+    own_statuses: Mapping[str, Collection[str]] | None = None,
+) -> list[str]:
+    """Everything that is no longer as it was when `plan` was made, one line each.
+
+    Arguments:
+        plan: the plan as it was made.
+        dc: what NetBox says now.
+        target: what is the target now.
+        commit: what is the commit now.
+        kernel: what the hosts' kernel can do.
+        only: the hosts that matter, when some are done already; None is all of them.
+        own_statuses: by host, statuses that a run of this plan has itself set.
+    """
+    lines = []
+    if plan.target != target:
+        lines.append(f"target: planned for {plan.target}, now {target}")
+    if plan.commit != commit:
+        lines.append(f"code: planned with commit {plan.commit}, now {commit}")
+    wanted = plan.by_name.keys() if only is None else only
+    for host in plan.hosts:
+        if host.name in wanted:
+            lines += _moved_host(host, dc, kernel, (own_statuses or {}).get(host.name, ()))
+    if only is None:
+        lines += _new_hosts(plan, dc)
+    return lines
+
+
+def _moved_host(
+    host: PlanHost, dc: Datacentre, kernel: Mapping[str, bool], own_statuses: Collection[str]
+) -> list[str]:
+    device = dc.devices.get(host.device_id)
+    if device is None:
+        return [f"{host.name}: gone from NetBox (device {host.device_id})"]
+    if device.name != host.name:
+        return [f"{host.name}: renamed to {device.name} (device {host.device_id})"]
+    lines = []
+    if device.status != host.status and device.status not in own_statuses:
+        lines.append(f"{host.name}: status was {host.status}, now {device.status}")
+    try:
+        now = _plan_host(dc, device, host.steps, kernel)
+    except InputError as error:
+        return [*lines, f"{host.name}: {error.message}"]
+    lines += [
+        f"{host.name}: {what} was {getattr(host, what) or '(none)'}, "
+        f"now {getattr(now, what) or '(none)'}"
+        for what in ("aisle", "domain", "role")
+        if getattr(host, what) != getattr(now, what)
+    ]
+    names = sorted(host.intent.keys() | now.intent.keys())
+    changed = [name for name in names if host.intent.get(name) != now.intent.get(name)]
+    if changed:
+        lines.append(f"{host.name}: intent changed in {', '.join(changed)}")
+    return lines
+
+
+def _new_hosts(plan: Plan, dc: Datacentre) -> list[str]:
+    try:
+        devices = select(dc, from_text(plan.scope)).devices
+    except InputError as error:
+        return [f"{plan.scope}: {error.message}"]
+    known = {host.device_id for host in plan.hosts}
+    return [f"{d.name}: new in {plan.scope}" for d in devices if d.id not in known]
