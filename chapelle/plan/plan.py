@@ -147,8 +147,8 @@ def _plan_host(
         domain=str(domain_of(dc, device)),
         role=dc.role_of(device),
         status=device.status,
-        position=device.position,
-        u_height=device_type.u_height if device_type else 1.0,
+        position=None if device.position is None else float(device.position),
+        u_height=float(device_type.u_height) if device_type else 1.0,
         intent={name: _digest(value) for name, value in hostvars(dc, device, kernel).items()},
         steps=steps,
     )
