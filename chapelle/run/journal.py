@@ -25,7 +25,7 @@ CREATE TABLE runs (
   started REAL NOT NULL, finished REAL, snapshot TEXT NOT NULL, plan TEXT NOT NULL,
   commit_id TEXT NOT NULL, scope TEXT NOT NULL, dry_run INTEGER NOT NULL,
   exit_code INTEGER, stopped TEXT NOT NULL DEFAULT '',
-  process TEXT NOT NULL, playbook TEXT NOT NULL DEFAULT ''
+  process TEXT NOT NULL
 ) STRICT;
 CREATE TABLE hosts (
   run TEXT NOT NULL REFERENCES runs, host TEXT NOT NULL, device_id INTEGER NOT NULL,
@@ -47,7 +47,7 @@ CREATE TABLE events (
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, without its hosts. `process` and `playbook` are process identities."""
+    """One run, without its hosts. `process` is its controller's (see `drivers.process`)."""
 
     id: str
     kind: str
@@ -63,7 +63,6 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished: float | None = None
     exit_code: int | None = None
     stopped: str = ""
-    playbook: str = ""
 
 
 class Journal:
@@ -133,15 +132,9 @@ class Journal:
         """Write down that another process goes on with a run."""
         with self._transaction():
             self._db.execute(
-                "UPDATE runs SET process=?, playbook='', finished=NULL, exit_code=NULL, stopped=''"
-                " WHERE id=?",
+                "UPDATE runs SET process=?, finished=NULL, exit_code=NULL, stopped='' WHERE id=?",
                 (process, run),
             )
-
-    def playbook(self, run: str, process: str) -> None:
-        """Write down which process works on the hosts now; the empty string when none does."""
-        with self._transaction():
-            self._db.execute("UPDATE runs SET playbook=? WHERE id=?", (process, run))
 
     def begin(self, run: str, hosts: Sequence[str], step: str, at: float) -> None:
         """Write down that a step begins; to be called before it does."""
@@ -190,7 +183,7 @@ class Journal:
         """Write down that the run ended, and why early if it did."""
         with self._transaction():
             self._db.execute(
-                "UPDATE runs SET finished=?, exit_code=?, stopped=?, playbook='' WHERE id=?",
+                "UPDATE runs SET finished=?, exit_code=?, stopped=? WHERE id=?",
                 (at, exit_code, stopped, run),
             )
 

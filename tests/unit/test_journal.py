@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from plan_datacentre import two_aisles
 
+from chapelle.drivers import process
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.outcome import STEPS, Change, Event, StepResult
 from chapelle.plan import plan as plans
 from chapelle.plan.scope import parse
-from chapelle.run import process
 from chapelle.run.journal import Journal, RunRecord, host_outcome
 
 HOSTS = plans.build(
