@@ -11,6 +11,8 @@ from chapelle.model.finding import ObjectRef
 from chapelle.model.snapshot import Snapshot
 
 SERVER_ROLES = ("compute", "storage", "database", "infra")
+SWITCH_ROLES = ("leaf", "tenant-leaf", "spine", "border", "oob")
+POWER_ROLES = ("pdu",)
 
 
 def _by_id[T: r.Record](items: Iterable[T]) -> dict[int, T]:

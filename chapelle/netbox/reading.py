@@ -1,0 +1,107 @@
+"""Reads all of NetBox's lists that a snapshot holds, in parallel pages, and counts what came."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import msgspec
+
+from chapelle.errors import ChapelleError
+from chapelle.model.records import ENDPOINTS, Content, Record
+from chapelle.model.references import MODELS
+from chapelle.netbox.decoding import Page, decode_page, wanted_fields
+
+# `get(path below /api/, query parameters)` gives the bytes of a successful answer.
+type Get = Callable[[str, Mapping[str, str | int | list[int]]], bytes]
+
+# Requests under way at one time. NetBox answers each with one worker process; a few more than it
+# has keep them busy while we decode, and many more would only queue, or starve other users.
+PARALLEL = 4
+
+# Objects a page. NetBox refuses no more than 1,000 by default; smaller pages keep its workers
+# evenly loaded and lose less to a repeated request.
+PAGE_SIZE = 500
+
+# Objects named in one request by their ids; each takes some ten characters of the URL.
+IDS_A_REQUEST = 100
+
+# Lists with many objects come first, so that nobody waits for one of their pages at the end.
+_LARGE_FIRST = ("interfaces", "cables", "power_outlets", "power_ports", "ip_addresses", "devices")
+
+
+class MovedError(Exception):
+    """NetBox changed while it was read: what came does not fit together."""
+
+
+def read_content(get: Get) -> Content:
+    """Read every list once.
+
+    Raises:
+        MovedError: the number of objects changed while they were read.
+        ChapelleError: NetBox does not answer as it should; from `get`, or the answer's content.
+    """
+    names = (*_LARGE_FIRST, *(name for name in MODELS if name not in _LARGE_FIRST))
+    pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="snapshot")
+    try:
+        first = {name: pool.submit(_page, get, name, 0) for name in names}
+        rest: dict[str, list[Future[Page]]] = {}
+        for name in names:
+            page = first[name].result()
+            size = len(page.results)  # NetBox may allow fewer than we asked for
+            offsets = range(size, page.count or 0, size) if size else ()
+            rest[name] = [pool.submit(_page, get, name, offset, size) for offset in offsets]
+        lists = {
+            name: _whole(name, [first[name].result(), *(future.result() for future in rest[name])])
+            for name in names
+        }
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return Content(**lists)  # type: ignore[arg-type]
+
+
+def read_some(get: Get, list_name: str, ids: list[int]) -> dict[int, Record]:
+    """Read the objects of those ids; one that is gone is absent from the answer."""
+    found: dict[int, Record] = {}
+    for start in range(0, len(ids), IDS_A_REQUEST):
+        chunk = ids[start : start + IDS_A_REQUEST]
+        query: dict[str, str | int | list[int]] = {
+            "fields": wanted_fields(list_name),
+            "id": chunk,
+            "limit": len(chunk),
+        }
+        page = _decoded(list_name, get(f"{ENDPOINTS[list_name]}/", query))
+        found.update({record.id: record for record in page.results})
+    return found
+
+
+def _page(get: Get, list_name: str, offset: int, size: int = PAGE_SIZE) -> Page:
+    query: dict[str, str | int | list[int]] = {
+        "fields": wanted_fields(list_name),
+        "ordering": "id",
+        "limit": size,
+        "offset": offset,
+    }
+    return _decoded(list_name, get(f"{ENDPOINTS[list_name]}/", query))
+
+
+def _decoded(list_name: str, data: bytes) -> Page:
+    try:
+        return decode_page(list_name, data)
+    except msgspec.DecodeError as error:  # a ValidationError is one
+        raise ChapelleError(
+            "NetBox's answer is not what its version should send.",
+            where=f"/api/{ENDPOINTS[list_name]}/",
+            expected=f"a list of objects with the fields {wanted_fields(list_name)}",
+            found=str(error),
+            remedy="compare NetBox's version with the supported one (README); look for a proxy",
+        ) from error
+
+
+def _whole(list_name: str, pages: list[Page]) -> tuple[Record, ...]:
+    """The records of all pages by id, when they are as many as NetBox said, each time it said."""
+    records = {record.id: record for page in pages for record in page.results}
+    came = sum(len(page.results) for page in pages)
+    counts = {page.count for page in pages}
+    if counts != {len(records)} or came != len(records):
+        said = " and ".join(str(count) for count in sorted(counts, key=str))
+        raise MovedError(f"{ENDPOINTS[list_name]}: NetBox counts {said}, {len(records)} came")
+    return tuple(records[key] for key in sorted(records))

@@ -1,0 +1,179 @@
+"""Takes snapshots of NetBox, and keeps the latest.
+
+A snapshot shows one moment: the change log is looked at before and after. A status that another run
+set meanwhile is read again, one device at a time, so that a snapshot can be taken while servers are
+provisioned. Any other change makes the whole reading start again.
+"""
+
+import datetime
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from chapelle.errors import ChapelleError, InputError
+from chapelle.model.records import Content
+from chapelle.model.snapshot import Snapshot
+from chapelle.netbox import access, changes
+from chapelle.netbox.reading import Get, MovedError, read_content, read_some
+from chapelle.settings import Settings
+
+# Whole readings before we give up on a NetBox that keeps moving.
+ATTEMPTS = 4
+
+# Rounds of catching up with statuses. Each takes a few hundredths of a second, so that a new one is
+# due only when a run writes in that very moment.
+ROUNDS = 20
+
+type Say = Callable[[str], None]
+
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a snapshot and is no part of it. `taken_at` is in UTC, by RFC 3339."""
+
+    hash: str
+    taken_at: datetime.datetime
+    netbox_url: str
+    netbox_version: str
+    embedded: bool
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot and where it comes from."""
+
+    snapshot: Snapshot
+    meta: Meta
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was taken."""
+        now = datetime.datetime.now(datetime.UTC)
+        return (now - self.meta.taken_at).total_seconds()
+
+
+def take(settings: Settings, say: Say | None = None) -> Taken:
+    """Read NetBox, keep the snapshot as the latest one, and return it.
+
+    Raises:
+        ChapelleError: NetBox cannot be reached or answers wrongly, or it keeps changing.
+    """
+    credentials = access.access(settings, "read")
+    api = access.connect(credentials)
+    content = read_settled(access.getter(api), say or (lambda _line: None))
+    snapshot = Snapshot(content)
+    meta = Meta(
+        hash=snapshot.hash,
+        taken_at=datetime.datetime.now(datetime.UTC),
+        netbox_url=credentials.url,
+        netbox_version=api.version,
+        embedded=not settings.external_netbox,
+    )
+    _store(settings, snapshot, meta)
+    return Taken(snapshot=snapshot, meta=meta)
+
+
+def latest(settings: Settings, max_age: float | None = None) -> Taken | None:
+    """The latest snapshot of this installation's NetBox, if it is at most `max_age` seconds old.
+
+    None when there is none, when it shows another NetBox than the settings name, or when its two
+    files do not belong together (two were stored at the same time).
+    """
+    data_file, meta_file = _files(settings)
+    try:
+        meta = msgspec.json.decode(meta_file.read_bytes(), type=Meta)
+        snapshot = Snapshot.read(data_file)
+    except (FileNotFoundError, InputError, msgspec.DecodeError):
+        return None
+    same_netbox = (
+        meta.embedded if not settings.netbox_url else meta.netbox_url == settings.netbox_url
+    )
+    taken = Taken(snapshot=snapshot, meta=meta)
+    fresh = max_age is None or 0 <= taken.age <= max_age
+    return taken if same_netbox and fresh and snapshot.hash == meta.hash else None
+
+
+def read_settled(get: Get, say: Say) -> Content:
+    """Read NetBox as it was at one moment.
+
+    Raises:
+        ChapelleError: it kept changing for ATTEMPTS readings.
+    """
+    moved = ""
+    for attempt in range(1, ATTEMPTS + 1):
+        if attempt > 1:
+            say(f"NetBox changed while it was read ({moved}); reading again.")
+            time.sleep(attempt - 1)
+        try:
+            before = changes.mark(get)
+            return _settle(get, read_content(get), before)
+        except MovedError as error:
+            moved = str(error)
+    raise ChapelleError(
+        "NetBox keeps changing; no snapshot could be taken that shows one moment.",
+        where="NetBox's change log",
+        expected=f"no change to the inventory during one of {ATTEMPTS} readings",
+        found=moved,
+        remedy="wait until the import or the script that writes to NetBox is done, then try again",
+    )
+
+
+def _settle(get: Get, content: Content, before: changes.Mark) -> Content:
+    """Bring what was read to one moment: read again the devices whose status moved.
+
+    A round that finds no change proves that everything read is as it was when the round began.
+
+    Raises:
+        MovedError: something else moved, or statuses did for ROUNDS rounds.
+    """
+    for _ in range(ROUNDS):
+        moved, before = changes.since(get, before)
+        if not moved:
+            return content
+        if other := [change for change in moved if not change.status_only]:
+            more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+            raise MovedError(f"{other[0]}{more}")
+        ids = sorted({change.object_id for change in moved})
+        again = read_some(get, "devices", ids)
+        if again.keys() != set(ids):
+            raise MovedError("a device was deleted")
+        devices = tuple(again.get(device.id, device) for device in content.devices)
+        content = msgspec.structs.replace(content, devices=devices)
+    raise MovedError("device statuses were set all the time")
+
+
+def _files(settings: Settings) -> tuple[Path, Path]:
+    folder = settings.state / "snapshots"
+    return folder / "latest.json", folder / "latest.meta.json"
+
+
+def _store(settings: Settings, snapshot: Snapshot, meta: Meta) -> None:
+    data_file, meta_file = _files(settings)
+    data_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write(data_file, snapshot.data)
+    write(meta_file, msgspec.json.encode(meta))
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file atomically; only its owner may read it.
+
+    Raises:
+        ChapelleError: the disk is full, the directory is missing or not ours to write.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ChapelleError(
+            "The snapshot cannot be written.",
+            where=str(path),
+            expected="a directory of ours with space left",
+            found=error.strerror or str(error),
+        ) from error

@@ -1,0 +1,59 @@
+"""How this installation reaches hosts: through the lab's namespace, or by the site's SSH set-up."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from chapelle.errors import ChapelleError
+from chapelle.plan.inventory import Reach
+from chapelle.settings import Settings
+
+# A Unix socket's path holds 107 characters, and ssh appends some 30 to the directory: a hash of the
+# host, and a random end while it starts to listen.
+_LONGEST_DIRECTORY = 70
+
+
+class _Lab(msgspec.Struct):
+    kernel: dict[str, bool] = {}
+
+
+def reach(settings: Settings) -> Reach:
+    """How hosts are reached, for Ansible's inventory.
+
+    Raises:
+        ChapelleError: the lab's own description of itself cannot be understood.
+    """
+    if settings.target == "site":
+        return Reach(sockets=socket_directory(settings), ssh_config=settings.ssh_config)
+    return Reach(
+        sockets=socket_directory(settings),
+        ssh=settings.state / "ssh" / "ssh",
+        kernel=lab_kernel(settings),
+    )
+
+
+def socket_directory(settings: Settings) -> Path:
+    """Where the sockets of shared SSH connections lie: private, and no other lab's."""
+    own = settings.state / "ssh" / "cp"
+    if len(os.fsencode(own)) <= _LONGEST_DIRECTORY:
+        return own
+    return Path.home() / ".ansible" / "cp" / settings.instance
+
+
+def lab_kernel(settings: Settings) -> Mapping[str, bool]:
+    """What the kernel of the lab's nodes can do; nothing is said before the lab was first up."""
+    path = settings.state / "lab" / "lab.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_Lab).kernel
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        raise ChapelleError(
+            "The lab's description of itself cannot be read.",
+            where=str(path),
+            expected="the file that lab.up writes",
+            found=str(error),
+            remedy="build the lab again: invoke lab.down lab.up",
+        ) from error
