@@ -284,7 +284,7 @@ def host_outcome(steps: dict[str, StepResult], wanted: Sequence[str]) -> str:
         wanted: the steps that make it complete.
     """
     outcomes = {steps[step].outcome for step in wanted if step in steps}
-    if not outcomes:
+    if outcomes <= {"skipped"}:
         return "pending"
     for bad in ("failed", "unreachable", UNKNOWN):
         if bad in outcomes:

@@ -152,6 +152,7 @@ def test_a_kill_loses_nothing_that_was_written_and_keeps_nothing_by_halves(
     ("outcomes", "expected"),
     [
         ([], "pending"),
+        (["skipped"], "pending"),
         (["ok"], "unknown"),
         (["unreachable"], "unreachable"),
         (["ok", "failed"], "failed"),

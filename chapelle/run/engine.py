@@ -1,0 +1,284 @@
+"""Carries a plan out: batch by batch, each step in the journal, and a stop that says why.
+
+The way of one host: status `staged` in NetBox, then preflight, configure and verify by one playbook
+process for its whole batch, then the outcome written back to NetBox.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from chapelle.drivers import ansible
+from chapelle.errors import ChapelleError, ExitCode, InputError, LockedError, RefusedError
+from chapelle.model.outcome import RunResult, StepResult
+from chapelle.plan.batches import Batch
+from chapelle.plan.plan import Plan
+from chapelle.run import writing
+from chapelle.run.interrupt import Interrupt
+from chapelle.run.recorder import Recorder
+from chapelle.run.steps import PLAYED, Follower, Judge, one_line
+from chapelle.settings import Settings
+
+WRITE_BACK = "write-back"
+
+# How many hosts may fail before the run stops, unless the operator says otherwise.
+DEFAULT_MAX_FAILED = 2
+
+_DONE = ("unchanged", "changed")
+_LOST = ("failed", "unreachable", "unknown")
+
+
+class Lock(Protocol):
+    """What of a held lock is used here."""
+
+    def check(self) -> None:
+        """Raise LockedError when the lock is no longer ours."""
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a run ends early, and the exit code that says so."""
+
+    why: str
+    exit_code: ExitCode
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that carrying out a plan needs.
+
+    `statuses` are NetBox's now, by host. `directory` is the run's own and has the plan's snapshot
+    in `snapshot.json`. Of a drift, `writer` and `lock` are None and nothing is changed anywhere.
+    """
+
+    settings: Settings
+    plan: Plan
+    directory: Path
+    statuses: Mapping[str, str]
+    recorder: Recorder
+    judge: Judge
+    interrupt: Interrupt
+    writer: writing.Writer | None = None
+    lock: Lock | None = None
+    max_failed: int = DEFAULT_MAX_FAILED
+
+
+class Engine:
+    """One carrying out of one plan."""
+
+    def __init__(self, work: Work) -> None:
+        self.work = work
+        self.recorder = work.recorder
+        self.statuses = dict(work.statuses)
+        self.lost: list[str] = []
+
+    def run(self) -> RunResult:
+        """Work through the batches; the result is in the journal too, and says how it ended."""
+        self.recorder.say("run-started", self.work.plan.scope)
+        stop = None
+        try:
+            for batch in self.work.plan.batches:
+                if stop := self._asked_to_stop() or self._batch(batch):
+                    break
+        except LockedError as error:
+            stop = Stop(why=str(error), exit_code=ExitCode.LOCKED)
+        except KeyboardInterrupt:
+            stop = Stop(why="stopped at once by a second Ctrl-C", exit_code=ExitCode.FAILED)
+        except ChapelleError as error:
+            stop = Stop(why=str(error), exit_code=ExitCode.FAILED)
+        return self._finish(stop)
+
+    def _finish(self, stop: Stop | None) -> RunResult:
+        result = self.recorder.result()
+        code = stop.exit_code if stop else exit_code(result)
+        if stop:
+            self.recorder.say("run-stopped", stop.why)
+        why = stop.why if stop else ""
+        self.recorder.journal.close_run(self.recorder.run, time.time(), int(code), why)
+        self.recorder.say("run-finished")
+        return self.recorder.result()
+
+    def _asked_to_stop(self) -> Stop | None:
+        if not self.work.interrupt:
+            return None
+        return Stop(why=f"stopped by {self.work.interrupt.by}", exit_code=ExitCode.FAILED)
+
+    # -- one batch --------------------------------------------------------------------------------
+
+    def _batch(self, batch: Batch) -> Stop | None:
+        known = {name: self.recorder.journal.steps(self.recorder.run, name) for name in batch.hosts}
+        worked = [name for name in batch.hosts if _worked(known[name])]
+        todo = [name for name in batch.hosts if name not in worked]
+        unwritten = [name for name in worked if not _written(known[name])]
+        if self.work.writer is None:
+            unwritten = []
+        if not todo and not unwritten:
+            return None
+        kind = "canary" if batch.canary else "batch"
+        self.recorder.say("batch-started", f"{kind} in {batch.domain}", batch=batch.number)
+        if todo:
+            todo = self._play(batch, todo)
+        stop = self._write_back([*unwritten, *todo]) or self._asked_to_stop()
+        for name in [*unwritten, *todo]:
+            self._count(name, self.recorder.host_finished(name))
+        self.recorder.say("batch-finished", batch=batch.number)
+        return stop or self._over_budget(batch)
+
+    def _play(self, batch: Batch, hosts: Sequence[str]) -> list[str]:
+        """Preflight, configure and verify; the hosts that were worked on."""
+        self._check_lock()
+        self.recorder.begin(hosts, PLAYED[0])
+        staged = self._stage(hosts)
+        if not staged:
+            return list(hosts)
+        drift = self.work.writer is None
+        follower = Follower(staged, self.recorder, self.work.judge, drift=drift)
+        book = ansible.Playbook(
+            directory=self.work.directory,
+            name=f"batch-{batch.number}",
+            playbook=self.work.settings.root / "playbooks" / "provision.yml",
+            inventory=self.work.settings.root / "inventory" / "chapelle.yml",
+            hosts=tuple(staged),
+            environment={
+                "CHAPELLE_SNAPSHOT": str(self.work.directory / "snapshot.json"),
+                "CHAPELLE_HOSTS": ",".join(staged),
+            },
+            check=drift,
+        )
+        cancelled: Callable[[], bool] = lambda: bool(self.work.interrupt)  # noqa: E731
+        ending = ansible.run(self.work.settings, book, follower.see, cancelled)
+        follower.close(ending)
+        return list(hosts)
+
+    def _over_budget(self, batch: Batch) -> Stop | None:
+        if self.work.writer is None or not self.lost:
+            return None
+        if batch.canary:
+            why = f"the canary {self.lost[0]} did not succeed; no other host was touched"
+        elif len(self.lost) > self.work.max_failed:
+            names = ", ".join(self.lost)
+            why = (
+                f"{len(self.lost)} hosts did not succeed, and --max-failed allows "
+                f"{self.work.max_failed}: {names}"
+            )
+        else:
+            return None
+        return Stop(why=why, exit_code=ExitCode.HOSTS_FAILED)
+
+    def _count(self, host: str, outcome: str) -> None:
+        if outcome in _LOST:
+            self.lost.append(host)
+
+    def _check_lock(self) -> None:
+        if self.work.lock:
+            self.work.lock.check()
+
+    # -- NetBox -----------------------------------------------------------------------------------
+
+    def _entry(self, host: str) -> writing.Entry:
+        run = self.recorder.run
+        steps = self.recorder.journal.steps(run, host)
+        return writing.Entry(
+            name=host,
+            device_id=self.work.plan.by_name[host].device_id,
+            status=self.statuses[host],
+            work=tuple(steps[step] for step in PLAYED if step in steps),
+            facts=self.recorder.journal.facts(run, host),
+            run=run,
+            plan=self.work.plan.hash,
+            commit=self.work.plan.commit,
+        )
+
+    def _stage(self, hosts: Sequence[str]) -> list[str]:
+        """Make the hosts `staged`; those that may be worked on.
+
+        Raises:
+            ChapelleError: NetBox cannot be written to.
+        """
+        writer = self.work.writer
+        if writer is None:
+            return list(hosts)
+        entries = [self._entry(host) for host in hosts]
+        results = writing.at_once(lambda entry: writing.stage(writer, entry), entries)
+        outages = _outages([result for _, result in results])
+        ready = []
+        for entry, result in results:
+            if isinstance(result, ChapelleError):
+                outcome = "skipped" if outages else "failed"
+                self._end(entry.name, PLAYED[0], outcome, _short(result))
+            else:
+                self._now(entry.name, result)
+                ready.append(entry.name)
+        if outages:
+            for name in ready:
+                self._end(name, PLAYED[0], "skipped", "NetBox was out of reach")
+            raise outages[0]
+        return ready
+
+    def _write_back(self, hosts: Sequence[str]) -> Stop | None:
+        writer = self.work.writer
+        if writer is None:
+            return None
+        self._check_lock()
+        entries = [entry for host in hosts if _knowable((entry := self._entry(host)).work)]
+        self.recorder.begin([entry.name for entry in entries], WRITE_BACK)
+        results = writing.at_once(lambda entry: writing.write(writer, entry), entries)
+        for entry, result in results:
+            if isinstance(result, ChapelleError):
+                self._end(entry.name, WRITE_BACK, "failed", _short(result))
+            else:
+                status, written = result
+                self._now(entry.name, status)
+                self._end(entry.name, WRITE_BACK, "changed" if written else "ok")
+        outages = _outages([result for _, result in results])
+        if not outages:
+            return None
+        why = f"{len(outages)} hosts could not be written back to NetBox: {_short(outages[0])}"
+        return Stop(why=why, exit_code=ExitCode.FAILED)
+
+    def _now(self, host: str, status: str) -> None:
+        if status != self.statuses[host]:
+            self.statuses[host] = status
+            self.recorder.journal.status(self.recorder.run, host, status)
+
+    def _end(self, host: str, step: str, outcome: str, message: str = "") -> None:
+        now = time.time()
+        self.recorder.end(
+            host,
+            StepResult(step=step, outcome=outcome, started=now, finished=now, message=message),
+        )
+
+
+def exit_code(result: RunResult) -> ExitCode:
+    """What a run that went to its end tells the shell."""
+    outcomes = {host.outcome for host in result.hosts}
+    if outcomes & set(_LOST):
+        return ExitCode.HOSTS_FAILED
+    if result.kind == "drift" and "changed" in outcomes:
+        return ExitCode.FINDINGS
+    return ExitCode.OK
+
+
+def _worked(steps: Mapping[str, StepResult]) -> bool:
+    """Whether all that a playbook does to a host was done and seen to be done."""
+    return all(step in steps and steps[step].outcome in {"ok", "changed"} for step in PLAYED)
+
+
+def _written(steps: Mapping[str, StepResult]) -> bool:
+    return WRITE_BACK in steps and steps[WRITE_BACK].outcome in {"ok", "changed"}
+
+
+def _knowable(work: Sequence[StepResult]) -> bool:
+    """Whether there is an outcome to write: nothing is written about what nobody knows."""
+    return bool(work) and all(step.outcome != "unknown" for step in work)
+
+
+def _outages(results: Sequence[Any]) -> list[ChapelleError]:
+    """The errors that mean that NetBox is out of reach, and not that it said no about a server."""
+    errors = [result for result in results if isinstance(result, ChapelleError)]
+    return [error for error in errors if not isinstance(error, RefusedError | InputError)]
+
+
+def _short(error: ChapelleError) -> str:
+    return one_line(str(error))

@@ -1,0 +1,124 @@
+"""What a run writes back to NetBox: statuses by the transition table, journal entries, facts.
+
+A server on which nothing changed is not written to at all.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import msgspec
+
+from chapelle.errors import ChapelleError
+from chapelle.model.outcome import StepResult
+from chapelle.model.status import TRANSITIONS
+
+# Requests to NetBox at one time. A NetBox with two workers gains nothing from more.
+WRITERS = 4
+
+STAGED = "staged"
+_FAILURES = ("failed", "unreachable")
+
+
+class Writer(Protocol):
+    """What of `netbox.writeback.Writer` is used here."""
+
+    def set_status(self, device_id: int, name: str, current: str, wanted: str) -> None: ...  # noqa: D102
+    def journal(self, device_id: int, text: str, kind: str) -> None: ...  # noqa: D102
+    def facts(self, device_id: int, facts: dict[str, Any]) -> None: ...  # noqa: D102
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One server to be written about.
+
+    `status` is what NetBox says now, `work` the steps before write-back, `run` the run's id, and
+    `plan` and `commit` what was done there. `facts` were read on the server.
+    """
+
+    name: str
+    device_id: int
+    status: str
+    work: tuple[StepResult, ...]
+    facts: dict[str, Any]
+    run: str
+    plan: str
+    commit: str
+
+
+def staged_first(status: str) -> bool:
+    """Whether a server with this status becomes `staged` before it is worked on."""
+    return status != STAGED and STAGED in TRANSITIONS[status]
+
+
+def failed(work: tuple[StepResult, ...]) -> StepResult | None:
+    """The step that failed, if one did."""
+    return next((step for step in work if step.outcome in _FAILURES), None)
+
+
+def final_status(status: str, work: tuple[StepResult, ...]) -> str:
+    """The status after the work: a server that is `active` stays so, whatever befell it."""
+    if status == "active":
+        return status
+    return "failed" if failed(work) else "active"
+
+
+def stage(writer: Writer, entry: Entry) -> str:
+    """Make the server `staged` in NetBox unless its status needs no such thing; the new status.
+
+    Raises:
+        ChapelleError: NetBox says something else of the server now, or cannot be reached.
+    """
+    if not staged_first(entry.status):
+        return entry.status
+    writer.set_status(entry.device_id, entry.name, entry.status, STAGED)
+    return STAGED
+
+
+def write(writer: Writer, entry: Entry) -> tuple[str, bool]:
+    """Write back how a server fared.
+
+    Returns:
+        Its status in NetBox now, and whether anything was written.
+
+    Raises:
+        ChapelleError: NetBox says something else of the server now, or cannot be reached.
+    """
+    wanted = final_status(entry.status, entry.work)
+    bad = failed(entry.work)
+    changed = any(step.outcome == "changed" for step in entry.work)
+    if wanted == entry.status and not changed and not bad:
+        return entry.status, False
+    if entry.facts:
+        writer.facts(entry.device_id, entry.facts)
+    writer.journal(entry.device_id, text(entry), "danger" if bad else "success")
+    if wanted != entry.status:  # last: who sees the new status finds the rest written
+        writer.set_status(entry.device_id, entry.name, entry.status, wanted)
+    return wanted, True
+
+
+def text(entry: Entry) -> str:
+    """A NetBox journal entry (Markdown) about a server."""
+    bad = failed(entry.work)
+    if bad:
+        head = f"chapelle: {bad.step} {bad.outcome}: {bad.message or 'no reason was given'}"
+    else:
+        changes = sum(len(step.changes) for step in entry.work)
+        head = f"chapelle: configured and verified, {changes} changes"
+    return (
+        f"{head}\n\n- run `{entry.run}`\n- commit `{entry.commit[:12]}`\n- plan `{entry.plan[:12]}`"
+    )
+
+
+def at_once[T](
+    work: Callable[[Entry], T], entries: list[Entry]
+) -> list[tuple[Entry, T | ChapelleError]]:
+    """Do `work` on all entries, a few at a time; an error is returned in its entry's place."""
+
+    def guarded(entry: Entry) -> T | ChapelleError:
+        try:
+            return work(entry)
+        except ChapelleError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=WRITERS) as pool:
+        return list(zip(entries, pool.map(guarded, entries), strict=True))
