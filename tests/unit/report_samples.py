@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+import msgspec
+
 from chapelle.model.outcome import (
     STEPS,
     Change,
@@ -182,11 +184,12 @@ def drifted() -> RunResult:
         "compute-a2-07": steps(upto="verify", changes=(CHRONY,), differences=SPOILED),
         "infra-a2-01": steps(upto="verify", changes=CHANGES[4:5]),
     }
+    results = [
+        host(name, "changed" if name in spoiled else "unchanged", spoiled.get(name, steps()))
+        for name in hosts()
+    ]
     return result(
-        tuple(
-            host(name, "changed" if name in spoiled else "unchanged", spoiled.get(name, steps()))
-            for name in hosts()
-        ),
+        tuple(msgspec.structs.replace(h, status_before="active") for h in results),
         kind="drift",
         exit_code=99,
     )

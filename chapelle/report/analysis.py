@@ -1,0 +1,216 @@
+"""What the result of a run comes to: counts, troubles, changes and differences. Pure functions."""
+
+import shlex
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from chapelle.model.outcome import (
+    HOST_OUTCOMES,
+    Change,
+    Difference,
+    HostResult,
+    RunResult,
+    StepResult,
+)
+from chapelle.report.text import BAD_OUTCOMES
+
+# More hosts than these in one command are named by their rack or by the scope of the run.
+_HOSTS_IN_COMMAND = 4
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Hosts on which the same step ended badly in the same way."""
+
+    hosts: tuple[str, ...]
+    racks: tuple[str, ...]
+    step: str
+    outcome: str
+    message: str
+    remedy: str
+
+
+class ChangeGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """What one role changed in the same way on a set of hosts: `items` by kind."""
+
+    role: str
+    hosts: tuple[str, ...]
+    items: dict[str, tuple[str, ...]]
+
+
+class DriftLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One difference between the model and one or more hosts. `area` may be a role's name."""
+
+    hosts: tuple[str, ...]
+    area: str
+    item: str
+    expected: str
+    found: str
+
+
+def counts(result: RunResult) -> dict[str, int]:
+    """Hosts by outcome in the order of HOST_OUTCOMES; what no host has is left out."""
+    found = Counter(host.outcome for host in result.hosts)
+    return {name: found[name] for name in HOST_OUTCOMES if found[name]}
+
+
+def all_as_intended(result: RunResult) -> bool:
+    """Whether the run was through with every host and none needed a change."""
+    return bool(result.hosts) and set(counts(result)) == {"unchanged"} and not result.stopped
+
+
+def trouble_step(host: HostResult) -> StepResult | None:
+    """The step that ended badly, if one did."""
+    return next((step for step in host.steps if step.outcome in BAD_OUTCOMES), None)
+
+
+def message(host: HostResult) -> str:
+    """Why the host did not end well, in words; empty when it did."""
+    if host.outcome not in BAD_OUTCOMES:
+        return ""
+    step = trouble_step(host)
+    if step is None or not (step.message or step.differences):
+        return "no message was recorded"
+    if step.message:
+        return step.message
+    return "; ".join(f"{d.item}: expected {d.expected}, found {d.found}" for d in step.differences)
+
+
+def troubles(result: RunResult) -> list[Trouble]:
+    """All failures, those with the same words together, in the order of the hosts."""
+    groups: dict[tuple[str, str, str], list[HostResult]] = defaultdict(list)
+    for host in result.hosts:
+        if host.outcome in BAD_OUTCOMES:
+            step = trouble_step(host)
+            groups[host.outcome, step.step if step else "", message(host)].append(host)
+    return [
+        Trouble(
+            hosts=tuple(host.host for host in hosts),
+            racks=_in_order(host.rack for host in hosts),
+            step=step,
+            outcome=outcome,
+            message=words,
+            remedy=_remedy(result, outcome, hosts),
+        )
+        for (outcome, step, words), hosts in groups.items()
+    ]
+
+
+def _remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
+    if outcome == "unknown" and result.kind == "provision":
+        return resume(result)
+    return again(result.kind, result, hosts)
+
+
+def resume(result: RunResult) -> str:
+    """The command that takes the run up where it ended."""
+    return f"invoke provision --resume={shlex.quote(result.id)}"
+
+
+def again(task: str, result: RunResult, hosts: Sequence[HostResult]) -> str:
+    """The command that runs `task` on these hosts, or on the smallest scope around many."""
+    racks = _in_order(host.rack for host in hosts)
+    if len(hosts) <= _HOSTS_IN_COMMAND:
+        scope = "--limit=" + ",".join(host.host for host in hosts)
+    elif len(racks) == 1 and racks[0]:
+        scope = f"--rack={racks[0]}"
+    else:
+        return f"invoke {task} {result.scope}"
+    return f"invoke {task} {shlex.quote(scope)}"
+
+
+def _in_order(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+def changes(host: HostResult) -> list[Change]:
+    """Everything that the run changed on a host, or would have."""
+    return [change for step in host.steps for change in step.changes]
+
+
+def differences(host: HostResult) -> list[Difference]:
+    """Everything in which a host is not what the model says."""
+    return [difference for step in host.steps for difference in step.differences]
+
+
+def change_groups(result: RunResult) -> list[ChangeGroup]:
+    """What changed, by role and by the set of hosts that it changed on, most hosts first."""
+    hosts_of: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for host in result.hosts:
+        for change in dict.fromkeys((c.role, c.kind, c.item) for c in changes(host)):
+            hosts_of[change].append(host.host)
+    grouped: dict[tuple[str, tuple[str, ...]], dict[str, list[str]]] = {}
+    for (role, kind, item), hosts in hosts_of.items():
+        grouped.setdefault((role, tuple(hosts)), {}).setdefault(kind, []).append(item)
+    groups = [
+        ChangeGroup(role=role, hosts=hosts, items={k: tuple(v) for k, v in items.items()})
+        for (role, hosts), items in grouped.items()
+    ]
+    return sorted(groups, key=lambda group: (-len(group.hosts), group.role))
+
+
+def not_exercised(result: RunResult) -> dict[str, int]:
+    """What could not be put to the test, and on how many hosts."""
+    found = Counter(
+        text
+        for host in result.hosts
+        for text in {text for step in host.steps for text in step.not_exercised}
+    )
+    return dict(sorted(found.items()))
+
+
+def transitions(result: RunResult) -> dict[tuple[str, str], int]:
+    """NetBox statuses that the run moved: from, to, and the number of hosts."""
+    return dict(
+        Counter(
+            (host.status_before, host.status_after)
+            for host in result.hosts
+            if host.status_before != host.status_after
+        )
+    )
+
+
+# -- drift ----------------------------------------------------------------------------------------
+
+
+def drift_lines(result: RunResult, *, grouped: bool = False) -> list[DriftLine]:
+    """Every difference of every host; with `grouped`, the same one on several hosts is one line.
+
+    What a role would change and what verification found are both differences. A unit that both
+    name is listed once.
+    """
+    lines: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for host in result.hosts:
+        for key in dict.fromkeys(_host_lines(host)):
+            lines[key if grouped else (*key, host.host)].append(host.host)
+    return [
+        DriftLine(hosts=tuple(hosts), area=key[0], item=key[1], expected=key[2], found=key[3])
+        for key, hosts in lines.items()
+    ]
+
+
+def _host_lines(host: HostResult) -> list[tuple[str, str, str, str]]:
+    found = changes(host)
+    lines = [(c.role, f"{c.kind} {c.item}", *_expected_found(c)) for c in found]
+    named = {c.item for c in found}
+    lines += [
+        (d.area, d.item, d.expected, d.found) for d in differences(host) if d.item not in named
+    ]
+    return lines
+
+
+def _expected_found(change: Change) -> tuple[str, str]:
+    """What the role wants and what is there, in words that fit a cell of a table."""
+    one_line = "\n" not in change.before.strip() and "\n" not in change.after.strip()
+    if one_line and (change.before or change.after):
+        return change.after.strip() or "absent", change.before.strip() or "absent"
+    added = sum(_is_diff_line(line, "+") for line in change.diff.splitlines())
+    removed = sum(_is_diff_line(line, "-") for line in change.diff.splitlines())
+    if added or removed:
+        return "as the role has it", f"differs (-{removed} +{added} lines)"
+    return "as the role has it", "differs"
+
+
+def _is_diff_line(line: str, sign: str) -> bool:
+    return line.startswith(sign) and not line.startswith(sign * 3)
