@@ -106,7 +106,9 @@ def shown(value: Any) -> str:
     """The value as a reader would recognise it, cut when long."""
     if value is None:
         return "nothing (null)"
-    text = {dict: "a mapping", list: "a list"}.get(type(value)) or repr(value)
+    if isinstance(value, dict | list):
+        return _WORDS[type(value)]
+    text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -93,8 +93,8 @@ class Context:
         initial: tuple[str, ...] = (),
         lane: int = 0,
     ) -> Ref:
-        """Add an item; fields that are None or empty text are left alone. Two of one key are a problem."""
-        present = {name: value for name, value in fields.items() if value is not None and value != ""}
+        """Add an item; two of one key are a problem. Fields of None or "" are left to NetBox."""
+        present = {name: value for name, value in fields.items() if value not in (None, "")}
         item = Item(
             kind=kind,
             key=key,

@@ -1,0 +1,35 @@
+"""Bring NetBox to what the design says: read, compare, write what differs, never delete.
+
+Idempotent: what is as it should be is not written, so a run that was interrupted is finished by
+the next one. Requests are bulk requests, which NetBox does as a whole or not at all. Objects of
+different aisles are written side by side; those of one aisle one after the other, because NetBox
+counts a device's components in the device's row, and two requests would wait for each other.
+"""
+
+from chapelle.netbox import access, design
+from chapelle.netbox.expand import expand
+from chapelle.netbox.seed.client import Client
+from chapelle.netbox.seed.result import KindResult, SeedResult
+from chapelle.netbox.seed.seeder import Progress, Seeder
+from chapelle.settings import Settings
+
+__all__ = ["Client", "KindResult", "Progress", "SeedResult", "Seeder", "seed"]
+
+
+def seed(
+    settings: Settings, *, dry_run: bool = True, progress: Progress | None = None
+) -> SeedResult:
+    """Seed the NetBox of these settings with the design of this clone.
+
+    A dry run uses the read-only token, so that a mistake cannot write.
+
+    Raises:
+        InputError: the design is wrong, or NetBox refuses an object.
+        ChapelleError: NetBox is not running, does not answer, or does not know the token.
+    """
+    intended = design.load(design.folder(settings.root))
+    desired = expand(intended)
+    granted = access.access(settings, "read" if dry_run else "seed")
+    client = Client(granted.url, access.connect(granted).http_session)
+    tag = intended.customization.managed_tag.slug
+    return Seeder(client, desired, tag=tag, dry_run=dry_run, progress=progress).run()

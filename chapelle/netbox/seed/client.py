@@ -1,0 +1,158 @@
+"""The few requests that seeding makes, counted, with NetBox's refusals put into words."""
+
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import requests
+
+from chapelle.errors import ChapelleError, InputError
+from chapelle.netbox.seed.kinds import Json
+
+PAGE = 1000
+TIMEOUT = (5, 300)  # seconds to connect, and to wait for an answer: big batches take their time
+_UNSURE = {500, 502, 503, 504}
+
+
+class UnsureError(ChapelleError):
+    """A writing request got no clear answer: it may have happened, or not."""
+
+
+class RefusedBatchError(InputError):
+    """NetBox refused a batch, and did none of it. `reasons` are by place in the batch."""
+
+    def __init__(self, message: str, reasons: Mapping[int, str], **details: str) -> None:
+        super().__init__(message, **details)
+        self.reasons = dict(reasons)
+
+
+class Client:
+    """NetBox's REST API as far as seeding needs it. May be used by several threads.
+
+    Arguments:
+        url: NetBox's address without a slash at its end.
+        session: one that carries the token, and retries what may be repeated.
+    """
+
+    def __init__(self, url: str, session: requests.Session) -> None:
+        self.url = url
+        self.session = session
+        self.counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def read(self, endpoint: str, fields: Sequence[str], query: Mapping[str, Any]) -> list[Json]:
+        """All objects of a list, by pages in the order of their ids.
+
+        Raises:
+            ChapelleError: NetBox does not answer, or answers something else.
+        """
+        found: list[Json] = []
+        start = 0
+        while True:
+            page = {"fields": ",".join(fields), "limit": PAGE, "start": start, **query}
+            response = self._request("GET", endpoint, params=page)
+            if response.status_code != 200:
+                raise self._unexpected("GET", endpoint, response)
+            answer = self._json(response, endpoint)
+            found += answer["results"]
+            if not answer["next"]:
+                return found
+            start = found[-1]["id"] + 1
+
+    def create(self, endpoint: str, objects: Sequence[Json], fields: Sequence[str]) -> list[int]:
+        """Create objects, all or none, and return their ids in the same order.
+
+        Raises:
+            RefusedBatchError: NetBox refuses one of them.
+            UnsureError: nobody knows whether it happened.
+        """
+        response = self._write("POST", endpoint, objects, fields)
+        return [record["id"] for record in self._json(response, endpoint)]
+
+    def update(self, endpoint: str, objects: Sequence[Json], fields: Sequence[str]) -> None:
+        """Change objects, all or none; each carries its `id`.
+
+        Raises:
+            RefusedBatchError: NetBox refuses one of them.
+            UnsureError: nobody knows whether it happened.
+        """
+        self._write("PATCH", endpoint, objects, fields)
+
+    def _write(
+        self, method: str, endpoint: str, objects: Sequence[Json], fields: Sequence[str]
+    ) -> requests.Response:
+        # With `fields`, NetBox neither builds nor returns the rest of each object, which for a
+        # device costs more than creating it.
+        params = {"fields": ",".join(dict.fromkeys(["id", *fields]))}
+        try:
+            response = self._request(method, endpoint, params=params, json=list(objects))
+        except ChapelleError as error:
+            raise UnsureError(error.message, where=error.where, found=error.found) from error
+        if response.status_code in _UNSURE:
+            found = f"{response.status_code} {response.text[:200]}"
+            raise UnsureError("NetBox broke down over a request.", where=response.url, found=found)
+        if response.status_code == 400:
+            raise self._refused(endpoint, response, objects)
+        if response.status_code not in {200, 201}:
+            raise self._unexpected(method, endpoint, response)
+        return response
+
+    def _request(self, method: str, endpoint: str, **details: Any) -> requests.Response:
+        url = f"{self.url}/api/{endpoint}/"
+        with self._lock:
+            self.counts[method] += 1
+        try:
+            return self.session.request(method, url, timeout=TIMEOUT, **details)
+        except requests.RequestException as error:
+            raise ChapelleError(
+                "NetBox does not answer.",
+                where=url,
+                expected="an answer",
+                found=str(error),
+                remedy="see whether it runs (invoke netbox.status), then run the command again",
+            ) from error
+
+    def _json(self, response: requests.Response, endpoint: str) -> Any:
+        try:
+            return response.json()
+        except requests.JSONDecodeError as error:
+            raise self._unexpected("GET", endpoint, response) from error
+
+    def _unexpected(self, method: str, endpoint: str, answer: requests.Response) -> ChapelleError:
+        remedy = (
+            "the token must be allowed to read and to seed" if answer.status_code == 403 else None
+        )
+        return ChapelleError(
+            f"NetBox does not do what {method} {endpoint} asks for.",
+            where=answer.url,
+            expected="JSON with status 200",
+            found=f"status {answer.status_code}: {answer.text[:300]}",
+            remedy=remedy,
+        )
+
+    def _refused(
+        self, endpoint: str, response: requests.Response, objects: Sequence[Json]
+    ) -> RefusedBatchError:
+        answer = self._json(response, endpoint)
+        places = {record["id"]: i for i, record in enumerate(objects) if "id" in record}
+        reasons: dict[int, str] = {}
+        for entry in answer.get("errors", []) if isinstance(answer, dict) else []:
+            place = entry["index"] if "index" in entry else places.get(entry.get("id"), 0)
+            reasons[place] = _said(entry.get("errors"))
+        detail = answer.get("detail") if isinstance(answer, dict) else None
+        return RefusedBatchError(str(detail or _said(answer)), reasons, where=response.url)
+
+
+def _said(errors: Any) -> str:
+    """NetBox's messages on one line, each after its field."""
+    if isinstance(errors, dict):
+        plain = ("__all__", "non_field_errors", "detail")
+        parts = [
+            _said(value) if field in plain else f"{field}: {_said(value)}"
+            for field, value in errors.items()
+        ]
+        return "; ".join(parts)
+    if isinstance(errors, list):
+        return " ".join(_said(value) for value in errors)
+    return str(errors)

@@ -1,0 +1,89 @@
+"""The task `netbox.seed`."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+
+from chapelle.errors import ExitCode
+from chapelle.netbox import seed as seeding
+from chapelle.netbox.seed import KindResult, SeedResult
+from chapelle.settings import Settings
+from chapelle.tasks._command import command
+
+_SHOWN = 5
+
+
+@command(help={"dry_run": "only say what would be written; uses the token that cannot write"})
+def seed(_context: object, dry_run: bool = False) -> ExitCode | None:
+    """Bring NetBox to what inventory/design says. Deletes nothing; again, it writes nothing."""
+    settings = Settings.load()
+    console = Console(highlight=False)
+    if console.is_terminal:
+        result = _with_bar(settings, console, dry_run=dry_run)
+    else:
+        result = seeding.seed(settings, dry_run=dry_run, progress=_Lines())
+    print_result(result, console)
+    return ExitCode.BAD_INPUT if result.conflicts else None
+
+
+def _with_bar(settings: Settings, console: Console, *, dry_run: bool) -> SeedResult:
+    columns = (
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading the design", total=None)
+
+        def progress(kind: str, done: int, total: int) -> None:
+            bar.update(task, description=kind.replace("_", " "), completed=done, total=total)
+
+        return seeding.seed(settings, dry_run=dry_run, progress=progress)
+
+
+class _Lines:
+    """Progress where there is no terminal: a line for every kind that takes a while.
+
+    It tells what is begun; how much of that is done, only a bar can show.
+    """
+
+    def __init__(self) -> None:
+        self._kind = ""
+
+    def __call__(self, kind: str, _done: int, total: int) -> None:
+        if kind != self._kind and total > _SHOWN:
+            self._kind = kind
+            print(f"{kind.replace('_', ' ')}: {total}", flush=True)
+
+
+def print_result(result: SeedResult, console: Console) -> None:
+    """Print what was done or would be done, kind by kind, and what was left alone."""
+    verb = "would be " if result.dry_run else ""
+    for kind in result.kinds:
+        _print_kind(kind, verb, console)
+    for conflict in result.conflicts:
+        console.print(f"in the way: {conflict}", style="red", markup=False)
+    console.print(
+        f"{result.url}: {result.created} {verb}created, {result.updated} {verb}changed, "
+        f"{result.unchanged} as they should be; {result.foreign} others left alone "
+        f"({result.reads} reading and {result.writes} writing requests, {result.seconds:.1f} s)",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+def _print_kind(kind: KindResult, verb: str, console: Console) -> None:
+    what = kind.kind.replace("_", " ")
+    for names, done in ((kind.created, "created"), (kind.updated, "changed")):
+        if names:
+            text = f"{what}: {len(names)} {verb}{done}: {_some(names)}"
+            console.print(text, markup=False, soft_wrap=True)
+    if kind.stale:
+        text = f"{what}: {len(kind.stale)} with our tag are not in the design: {_some(kind.stale)}"
+        console.print(text, style="yellow", markup=False, soft_wrap=True)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
