@@ -72,7 +72,7 @@ def primary_addresses(scene: Scene) -> Iterator[Fault]:
             yield _no_own_address(scene, device, "none chosen", "primary IPv4 address")
         for what, address_id in named:
             address = scene.dc.ip_addresses.get(address_id or 0)
-            if address and _owner(scene, address) != device.id:
+            if address and scene.owner(address) != device.id:
                 found = f"{address.address} is {_place(scene, address)}"
                 yield _no_own_address(scene, device, found, what)
 
@@ -181,13 +181,6 @@ def _prefix_of(networks: _Networks, address: r.IPAddress) -> r.Prefix | None:
     return None
 
 
-def _owner(scene: Scene, address: r.IPAddress) -> int | None:
-    if address.assigned_object_type != "dcim.interface":
-        return None
-    interface = scene.dc.interfaces.get(address.assigned_object_id or 0)
-    return interface.device if interface else None
-
-
 def _place(scene: Scene, address: r.IPAddress) -> str:
     where = scene.names.of_type(address.assigned_object_type, address.assigned_object_id)
     return f"on {where}" if where else "assigned to nothing"
@@ -195,9 +188,7 @@ def _place(scene: Scene, address: r.IPAddress) -> str:
 
 def _address_refs(scene: Scene, address: r.IPAddress) -> tuple[ObjectRef, ...]:
     """The address, and the device that has it."""
-    owner = _owner(scene, address)
-    device = (scene.device_ref(owner),) if owner else ()
-    return (scene.ref("ip_addresses", address), *device)
+    return (scene.ref("ip_addresses", address), *scene.devices_of("ip_addresses", address))
 
 
 def _vrf(scene: Scene, vrf: int | None) -> str:

@@ -1,10 +1,9 @@
 """Rules about cables and what they connect."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from chapelle.checks.rules.scene import Fault, Rule, Scene
 from chapelle.model import records as r
-from chapelle.model.finding import ObjectRef
 
 # A server's data ports in use, and the power feeds that it lives from.
 DATA_PORTS = 2
@@ -21,26 +20,11 @@ def open_cables(scene: Scene) -> Iterator[Fault]:
             continue
         what = "both ends in one port" if all(ends) else "one end" if any(ends) else "no end"
         yield Fault(
-            objects=(scene.ref("cables", cable), *_devices(scene, cable)),
+            objects=(scene.ref("cables", cable), *scene.devices_on(cable)),
             expected="a cable between two ports",
             found=f"{scene.names.name('cables', cable.id)}: {what}",
             remedy="plug the cable in NetBox as it is plugged in the rack, or delete it",
         )
-
-
-def _devices(scene: Scene, cable: r.Cable) -> Iterator[ObjectRef]:
-    """The devices that a cable reaches."""
-    seen = set()
-    tables: dict[str, Mapping[int, r.Interface | r.PowerPort | r.PowerOutlet]] = {
-        "dcim.interface": scene.dc.interfaces,
-        "dcim.powerport": scene.dc.power_ports,
-        "dcim.poweroutlet": scene.dc.power_outlets,
-    }
-    for end in (*cable.a_terminations, *cable.b_terminations):
-        port = tables.get(end.object_type, {}).get(end.object_id)
-        if port and port.device not in seen:
-            seen.add(port.device)
-            yield scene.device_ref(port.device)
 
 
 def data_ports(scene: Scene) -> Iterator[Fault]:

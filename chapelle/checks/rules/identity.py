@@ -33,7 +33,10 @@ def dangling_references(scene: Scene) -> Iterator[Fault]:
             lost += [f"tag {slug}" for slug in getattr(record, "tags", ()) if slug not in tags]
             if lost:
                 yield Fault(
-                    objects=(scene.ref(list_name, record),),
+                    objects=(
+                        scene.ref(list_name, record),
+                        *scene.devices_of(list_name, record),
+                    ),
                     expected="every object that it refers to is in NetBox",
                     found=f"nothing there: {', '.join(lost)}",
                     remedy="mend the reference, or let the read-only token see all objects",

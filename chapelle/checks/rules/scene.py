@@ -1,6 +1,6 @@
 """What every rule gets to see, and what it says."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -39,6 +39,35 @@ class Scene:
     def device_ref(self, device_id: int) -> ObjectRef:
         """How a finding names a device."""
         return self.names.ref("devices", device_id)
+
+    def devices_of(self, list_name: str, record: Any) -> tuple[ObjectRef, ...]:
+        """The devices whose part that record is, or that it connects: a run must leave them out."""
+        if list_name == "cables":
+            return self.devices_on(record)
+        if list_name == "ip_addresses":
+            owner = self.owner(record)
+            return (self.device_ref(owner),) if owner else ()
+        return (self.device_ref(record.device),) if hasattr(record, "device") else ()
+
+    def devices_on(self, cable: r.Cable) -> tuple[ObjectRef, ...]:
+        """The devices that a cable reaches."""
+        tables: dict[str, Mapping[int, r.Interface | r.PowerPort | r.PowerOutlet]] = {
+            "dcim.interface": self.dc.interfaces,
+            "dcim.powerport": self.dc.power_ports,
+            "dcim.poweroutlet": self.dc.power_outlets,
+        }
+        found: dict[int, ObjectRef] = {}
+        for end in (*cable.a_terminations, *cable.b_terminations):
+            if port := tables.get(end.object_type, {}).get(end.object_id):
+                found[port.device] = self.device_ref(port.device)
+        return tuple(found.values())
+
+    def owner(self, address: r.IPAddress) -> int | None:
+        """The id of the device on whose interface an address is."""
+        if address.assigned_object_type != "dcim.interface":
+            return None
+        interface = self.dc.interfaces.get(address.assigned_object_id or 0)
+        return interface.device if interface else None
 
     @cached_property
     def placed(self) -> tuple[r.Device, ...]:

@@ -1,0 +1,289 @@
+"""The rules on the reference datacentre: silent as it is, and each one speaks of its own fault."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+import reference
+
+from chapelle.checks.netbox import RULES, check
+from chapelle.model import records as r
+from chapelle.model.datacentre import Datacentre
+from chapelle.model.finding import SEVERITIES
+from chapelle.model.records import Content
+from chapelle.model.snapshot import Snapshot
+
+type Edit = Callable[[Content], Content]
+
+
+def edited(
+    content: Content, list_name: str, find: Callable[[Any], bool], **changes: Any
+) -> Content:
+    """The content with the first record that `find` accepts changed, or without it."""
+    records = list(getattr(content, list_name))
+    index = next(i for i, record in enumerate(records) if find(record))
+    if changes:
+        records[index] = msgspec.structs.replace(records[index], **changes)
+    else:
+        del records[index]
+    return msgspec.structs.replace(content, **{list_name: tuple(records)})
+
+
+def added(content: Content, list_name: str, record: r.Record) -> Content:
+    return msgspec.structs.replace(content, **{list_name: (*getattr(content, list_name), record)})
+
+
+def named(name: str) -> Callable[[Any], bool]:
+    return lambda record: record.name == name
+
+
+def one(content: Content, list_name: str, find: Callable[[Any], bool]) -> Any:
+    return next(record for record in getattr(content, list_name) if find(record))
+
+
+def device(content: Content, name: str) -> r.Device:
+    found: r.Device = one(content, "devices", named(name))
+    return found
+
+
+def port(content: Content, device_name: str, name: str) -> Callable[[Any], bool]:
+    owner = device(content, device_name).id
+    return lambda record: record.device == owner and record.name == name
+
+
+SERVER = "compute-a2-01"
+OTHER = "compute-a2-02"
+
+
+def change(**changes: Any) -> Edit:
+    return lambda content: edited(content, "devices", named(SERVER), **changes)
+
+
+def duplicate_serial(content: Content) -> Content:
+    serial = device(content, OTHER).serial
+    return edited(content, "devices", named(SERVER), serial=f" {serial}")
+
+
+def duplicate_disk_serial(content: Content) -> Content:
+    disks = [item for item in content.inventory_items if item.device == 1]
+    return edited(content, "inventory_items", lambda i: i.id == disks[0].id, serial=disks[1].serial)
+
+
+def duplicate_mac(content: Content) -> Content:
+    mac = one(content, "interfaces", port(content, OTHER, "eno1")).mac_address
+    return edited(content, "interfaces", port(content, SERVER, "bmc"), mac_address=mac.upper())
+
+
+def no_mac(content: Content) -> Content:
+    return edited(content, "interfaces", port(content, SERVER, "eno2"), mac_address=None)
+
+
+def duplicate_address(content: Content) -> Content:
+    address = one(content, "ip_addresses", lambda a: a.address == "10.64.2.12/24")
+    return edited(
+        content,
+        "ip_addresses",
+        lambda a: a.dns_name.startswith("dns1"),
+        address="10.64.2.12/32",
+        vrf=address.vrf,
+    )
+
+
+def wrong_primary(content: Content) -> Content:
+    other = device(content, OTHER).primary_ip4
+    return edited(content, "devices", named(SERVER), primary_ip4=other)
+
+
+def wrong_oob(content: Content) -> Content:
+    return edited(content, "devices", named(SERVER), oob_ip=device(content, OTHER).oob_ip)
+
+
+def outside_prefix(content: Content) -> Content:
+    find = lambda a: a.address == "10.64.2.12/24"  # noqa: E731
+    return edited(content, "ip_addresses", find, address="192.0.2.12/24")
+
+
+def other_vrf(content: Content) -> Content:
+    management = one(content, "vrfs", named("management")).id
+    return edited(content, "ip_addresses", lambda a: a.address == "10.64.2.12/24", vrf=management)
+
+
+def wrong_mask(content: Content) -> Content:
+    find = lambda a: a.address == "10.64.2.12/24"  # noqa: E731
+    return edited(content, "ip_addresses", find, address="10.64.2.12/23")
+
+
+def wrong_vlan(content: Content) -> Content:
+    vlan = one(content, "vlans", lambda v: v.vid == 103).id
+    return edited(
+        content,
+        "interfaces",
+        port(content, SERVER, "bond0"),
+        untagged_vlan=vlan,
+        tagged_vlans=(),
+    )
+
+
+def mode_without_vlan(content: Content) -> Content:
+    return edited(content, "interfaces", port(content, SERVER, "eno1"), mode="access")
+
+
+def uncabled(name: str) -> Edit:
+    def edit(content: Content) -> Content:
+        return edited(content, "interfaces", port(content, SERVER, name), cable=None)
+
+    return edit
+
+
+def one_switch_only(content: Content) -> Content:
+    """Its second port goes to the same leaf as the first."""
+    leaf = device(content, "leaf-a2-1a").id
+    second = one(content, "interfaces", port(content, SERVER, "eno2"))
+    cable = one(content, "cables", lambda c: c.id == second.cable)
+    far = next(
+        end.object_id
+        for end in (*cable.a_terminations, *cable.b_terminations)
+        if end.object_id != second.id
+    )
+    return edited(content, "interfaces", lambda i: i.id == far, device=leaf, name="swp48b")
+
+
+def one_feed(content: Content) -> Content:
+    return edited(content, "power_ports", port(content, SERVER, "PSU2"), cable=None)
+
+
+def cable_of(content: Content, name: str) -> int:
+    cable: int = one(content, "interfaces", port(content, SERVER, name)).cable
+    return cable
+
+
+def half_cable(content: Content) -> Content:
+    number = cable_of(content, "eno1")
+    return edited(content, "cables", lambda c: c.id == number, b_terminations=())
+
+
+def cable_to_nothing(content: Content) -> Content:
+    number = cable_of(content, "eno1")
+    nowhere = (r.Termination(object_type="dcim.interface", object_id=10**9),)
+    return edited(content, "cables", lambda c: c.id == number, b_terminations=nowhere)
+
+
+def overlap(content: Content) -> Content:
+    return edited(content, "devices", named(SERVER), position=device(content, OTHER).position)
+
+
+PLANTED: dict[str, tuple[str, Edit]] = {
+    "duplicate name": ("duplicate-name", change(name=OTHER)),
+    "duplicate serial": ("duplicate-serial", duplicate_serial),
+    "duplicate disk serial": ("duplicate-serial", duplicate_disk_serial),
+    "no name": ("illegal-hostname", change(name=None)),
+    "underscore": ("illegal-hostname", change(name="compute_a2_01")),
+    "capitals": ("illegal-hostname", change(name="Compute-a2-01")),
+    "hyphen at the end": ("illegal-hostname", change(name="compute-")),
+    "a name of 64 letters": ("illegal-hostname", change(name="a" * 64)),
+    "a shell command": ("illegal-hostname", change(name="a; rm -rf /")),
+    "a trailing newline": ("illegal-hostname", change(name="compute-a2-01\n")),
+    "status": ("unknown-status", change(status="resting")),
+    "role": ("unknown-role", change(role=10**9)),
+    "no platform": ("unknown-platform", change(platform=None)),
+    "a switch's platform": ("unknown-platform", change(platform=2)),
+    "tenant that is gone": ("dangling-reference", change(tenant=10**9)),
+    "tag that is gone": ("dangling-reference", change(tags=("chapelle", "gone"))),
+    "cable to nothing": ("dangling-reference", cable_to_nothing),
+    "no rack": ("no-rack", change(rack=None, position=None)),
+    "no aisle": ("no-aisle", change(location=None)),
+    "overlap": ("rack-overlap", overlap),
+    "above the rack": ("beyond-rack", change(position=43.0)),
+    "below the rack": ("beyond-rack", change(position=0.0)),
+    "half a cable": ("open-cable", half_cable),
+    "one data port": ("data-ports", uncabled("eno2")),
+    "one switch": ("data-ports", one_switch_only),
+    "no bmc cable": ("management-port", uncabled("bmc")),
+    "one feed": ("power-feeds", one_feed),
+    "duplicate address": ("duplicate-address", duplicate_address),
+    "duplicate mac": ("duplicate-mac", duplicate_mac),
+    "no mac": ("no-mac", no_mac),
+    "no primary address": ("primary-address", change(primary_ip4=None)),
+    "another's primary address": ("primary-address", wrong_primary),
+    "another's bmc address": ("primary-address", wrong_oob),
+    "outside any prefix": ("address-outside-prefix", outside_prefix),
+    "prefix of another VRF": ("address-outside-prefix", other_vrf),
+    "mask": ("address-mask", wrong_mask),
+    "vlan": ("vlan-mismatch", wrong_vlan),
+    "mode without vlan": ("vlan-mode", mode_without_vlan),
+}
+
+
+# Faults of the other server's address.
+ON_THE_OTHER = ("duplicate address", "outside any prefix", "prefix of another VRF", "mask")
+
+
+def test_the_reference_datacentre_has_no_finding() -> None:
+    assert check(reference.datacentre()) == []
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_fault_is_found_where_it_is(name: str) -> None:
+    rule, edit = PLANTED[name]
+    content = edit(reference.content())
+    findings = check(Datacentre(Snapshot(content)))
+    found = [finding for finding in findings if finding.rule == rule]
+    assert len(found) == 1, findings
+    assert found[0].severity == RULES[rule][0]
+    assert found[0].objects
+    assert found[0].expected
+    assert found[0].found
+    assert found[0].remedy
+    concerned = {ref.id for ref in found[0].objects if ref.endpoint == "dcim/devices"}
+    if name != "duplicate disk serial":  # whose objects are the two disks
+        faulty = OTHER if name in ON_THE_OTHER else SERVER
+        assert device(reference.content(), faulty).id in concerned
+
+
+def test_every_rule_has_a_planted_fault() -> None:
+    assert {rule for rule, _ in PLANTED.values()} == set(RULES)
+
+
+def test_every_rule_has_a_known_severity() -> None:
+    assert {severity for severity, _ in RULES.values()} <= set(SEVERITIES)
+
+
+def test_devices_in_stock_need_no_place() -> None:
+    content = added(
+        reference.content(),
+        "devices",
+        r.Device(id=10**6, name=None, device_type=1, role=1, site=1, status="inventory"),
+    )
+    assert check(Datacentre(Snapshot(content))) == []
+
+
+def test_an_address_shared_on_purpose_is_no_finding() -> None:
+    content = reference.content()
+    first = content.ip_addresses[0]
+    shared = msgspec.structs.replace(first, id=10**6, role="vrrp")
+    assert check(Datacentre(Snapshot(added(content, "ip_addresses", shared)))) == []
+
+
+def test_half_depth_devices_may_share_a_unit_back_to_back() -> None:
+    content = reference.content()
+    mine, other = device(content, SERVER), device(content, OTHER)
+    thin = msgspec.structs.replace(
+        one(content, "device_types", lambda t: t.id == mine.device_type), is_full_depth=False
+    )
+    content = edited(content, "device_types", lambda t: t.id == thin.id, is_full_depth=False)
+    content = edited(content, "devices", named(SERVER), position=other.position, face="rear")
+    content = edited(content, "devices", named(OTHER), face="front")
+    assert check(Datacentre(Snapshot(content))) == []
+
+
+def test_an_empty_netbox_has_no_finding() -> None:
+    assert check(Datacentre(Snapshot(Content()))) == []
+
+
+def test_findings_name_the_device_that_a_run_must_leave_out() -> None:
+    for name in ("half a cable", "duplicate address", "duplicate mac", "vlan", "mask"):
+        rule, edit = PLANTED[name]
+        findings = check(Datacentre(Snapshot(edit(reference.content()))))
+        (found,) = [finding for finding in findings if finding.rule == rule]
+        assert "dcim/devices" in {ref.endpoint for ref in found.objects}, name
