@@ -19,6 +19,9 @@ from chapelle.report.text import BAD_OUTCOMES
 # More hosts than these in one command are named by their rack or by the scope of the run.
 _HOSTS_IN_COMMAND = 4
 
+# What becomes of a unit because a file that it reads changes.
+_CONSEQUENCES = frozenset({"restarted", "reloaded"})
+
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
     """Hosts on which the same step ended badly in the same way."""
@@ -177,8 +180,8 @@ def transitions(result: RunResult) -> dict[tuple[str, str], int]:
 def drift_lines(result: RunResult, *, grouped: bool = False) -> list[DriftLine]:
     """Every difference of every host; with `grouped`, the same one on several hosts is one line.
 
-    What a role would change and what verification found are both differences. A unit that both
-    name is listed once.
+    What a role would change and what verification found are both differences. What both name is
+    listed once.
     """
     lines: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for host in result.hosts:
@@ -192,7 +195,11 @@ def drift_lines(result: RunResult, *, grouped: bool = False) -> list[DriftLine]:
 
 def _host_lines(host: HostResult) -> list[tuple[str, str, str, str]]:
     found = changes(host)
-    lines = [(c.role, f"{c.kind} {c.item}", *_expected_found(c)) for c in found]
+    lines = [
+        (c.role, f"{c.kind} {c.item}", *_expected_found(c))
+        for c in found
+        if not _is_consequence(c, found)
+    ]
     named = {c.item for c in found}
     lines += [
         (d.area, d.item, d.expected, d.found) for d in differences(host) if d.item not in named
@@ -200,17 +207,29 @@ def _host_lines(host: HostResult) -> list[tuple[str, str, str, str]]:
     return lines
 
 
+def _is_consequence(change: Change, all_changes: Sequence[Change]) -> bool:
+    """Whether the change is only what a role does after another: a restart is no difference."""
+    if change.after not in _CONSEQUENCES:
+        return False
+    return any(c.role == change.role and c.after not in _CONSEQUENCES for c in all_changes)
+
+
 def _expected_found(change: Change) -> tuple[str, str]:
-    """What the role wants and what is there, in words that fit a cell of a table."""
-    one_line = "\n" not in change.before.strip() and "\n" not in change.after.strip()
-    if one_line and (change.before or change.after):
-        return change.after.strip() or "absent", change.before.strip() or "absent"
-    added = sum(_is_diff_line(line, "+") for line in change.diff.splitlines())
-    removed = sum(_is_diff_line(line, "-") for line in change.diff.splitlines())
-    if added or removed:
-        return "as the role has it", f"differs (-{removed} +{added} lines)"
-    return "as the role has it", "differs"
+    """What the role wants and what is there: the states, or else the first lines that differ."""
+    if change.before != change.after or not change.diff:
+        return change.after or "as the role has it", change.before or "not so"
+    lines = change.diff.splitlines()
+    return (
+        _first_line(lines, "+") or "as the role has it",
+        _first_line(lines, "-") or "no such line",
+    )
 
 
-def _is_diff_line(line: str, sign: str) -> bool:
-    return line.startswith(sign) and not line.startswith(sign * 3)
+def _first_line(diff: Sequence[str], sign: str) -> str:
+    texts = [
+        line[1:].strip()
+        for line in diff
+        if line.startswith(sign) and not line.startswith(sign * 3) and line[1:].strip()
+    ]
+    more = f" (and {len(texts) - 1} more)" if len(texts) > 1 else ""
+    return texts[0] + more if texts else ""

@@ -210,8 +210,6 @@ class _Terminal:
             )
         elif event.kind == "run-stopped":
             self._above(f"stopped: {event.message}", "bold red")
-        elif event.kind == "run-started" and event.message:
-            self._above(event.message, "bold")
 
     def _above(self, text: str, style: str) -> None:
         self._screen.print(Text(clean(text), style=style))

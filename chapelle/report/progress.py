@@ -107,7 +107,7 @@ class Progress:
             self.started = event.time
         if event.kind == "batch-started":
             self.batch = event.batch
-        elif event.kind in ("note", "run-stopped"):
+        if event.kind in ("batch-started", "note", "run-stopped"):
             self.note = event.message
         if event.host in self.hosts:
             self._see_host(event)

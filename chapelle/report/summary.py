@@ -8,7 +8,15 @@ import msgspec
 
 from chapelle.model.outcome import RunResult
 from chapelle.report import analysis
-from chapelle.report.text import BAD_OUTCOMES, STYLES, Page, duration, host_names, plural
+from chapelle.report.text import (
+    BAD_OUTCOMES,
+    STYLES,
+    Page,
+    duration,
+    host_names,
+    plural,
+    target_name,
+)
 
 # Lines of each section, so that all of it fits a screen; the report has the rest.
 _TROUBLES_SHOWN = 5
@@ -55,7 +63,7 @@ def headline(result: RunResult) -> str:
     if analysis.all_as_intended(result):
         text = f"Nothing to change: {len(result.hosts)} of {total} are as NetBox says."
     elif result.stopped:
-        text = f"Stopped: {result.stopped.rstrip('.')}."
+        text = f"Stopped: {result.stopped.partition(chr(10))[0].rstrip('.')}."
     elif counts.get("pending"):
         text = f"Not finished: {counts['pending']} of {total} had no turn."
     elif bad:
@@ -78,12 +86,15 @@ def _print_head(page: Page, result: RunResult) -> None:
     ok = not result.stopped and not set(analysis.counts(result)) - {"unchanged", "changed"}
     page.line()
     page.paragraph(headline(result), style="bold green" if ok else "bold red")
+    for line in result.stopped.splitlines()[1:]:
+        page.line(line)
     page.counts(analysis.counts(result))
     took = duration(result.finished - result.started) if result.finished else "unfinished"
-    where = "lab (twins on one machine, not the servers)" if result.target == "lab" else "site"
     mode = "dry run, " if result.dry_run and result.kind != "drift" else ""
     page.paragraph(
-        f"Run {result.id}: {result.kind} {result.scope}, {mode}{took}, target {where}.", indent="  "
+        f"Run {result.id}: {result.kind} {result.scope}, {mode}{took}, "
+        f"target {target_name(result.target)}.",
+        indent="  ",
     )
     moved = ", ".join(
         f"{count} {before} -> {after}"
@@ -161,13 +172,11 @@ def _print_next(page: Page, result: RunResult, netbox_url: str, report: str) -> 
 def next_command(result: RunResult) -> tuple[str, str]:
     """What the reader may want to type next, and what for; both empty when there is nothing."""
     counts = analysis.counts(result)
-    drifted = [host for host in result.hosts if host.outcome == "changed"]
     answer = ("", "")
     if result.kind == "drift":
-        if drifted:
-            answer = (analysis.again("provision", result, drifted), "To mend it")
+        pass  # the table of differences ends with the command that mends them
     elif result.dry_run:
-        if drifted:
+        if counts.get("changed"):
             answer = (f"invoke provision {result.scope}", "To do it")
     elif counts.get("pending") or counts.get("unknown"):
         answer = (analysis.resume(result), "To go on")

@@ -114,6 +114,11 @@ def _runs(names: Sequence[str]) -> list[list[str]]:
     return runs
 
 
+def target_name(target: str) -> str:
+    """A target so that nobody takes the lab for the servers."""
+    return "lab (twins on one machine, not the servers)" if target == "lab" else target
+
+
 def wrap(text: str, indent: str = "", width: int = WIDTH) -> list[str]:
     """`text` in lines of `width`, the lines after the first indented.
 
@@ -159,14 +164,9 @@ def _fit(cell: str, width: int) -> str:
     return set_cell_size(cell, width)
 
 
-def is_terminal(out: TextIO) -> bool:
-    """Whether a person reads `out` as it is written."""
-    return out.isatty()
-
-
 def terminal_width(out: TextIO) -> int | None:
     """Columns of the terminal behind `out`; None for a file or a pipe, which have no width."""
-    return shutil.get_terminal_size((WIDTH, 24)).columns if is_terminal(out) else None
+    return shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else None
 
 
 def console(out: TextIO) -> Console:
@@ -184,6 +184,7 @@ class Page:
     """Writes lines of text to a stream, coloured where the stream is a terminal."""
 
     def __init__(self, out: TextIO) -> None:
+        self._out = out
         self._console = console(out)
 
     def line(self, text: str = "", style: str = "") -> None:
@@ -199,6 +200,16 @@ class Page:
         """The heading of a section, an empty line before it."""
         self.line()
         self.line(text, "bold")
+
+    def table(
+        self, headers: Sequence[str], rows: Sequence[Sequence[str]], *, whole: bool = False
+    ) -> None:
+        """A table. On a terminal cells are cut to its width, unless `whole`; in a file never."""
+        width = None if whole else terminal_width(self._out)
+        header, *body = table(headers, rows, width)
+        self.line(header, "bold")
+        for line in body:
+            self.line(line)
 
     def counts(self, numbers: dict[str, int]) -> None:
         """Outcomes and how many there are of each, in one line."""
