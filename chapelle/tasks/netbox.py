@@ -1,1 +1,41 @@
-"""Tasks of netbox."""
+"""Tasks of netbox: `up`, `down`, `status`, `reset`, `seed`."""
+
+from chapelle.errors import ExitCode, RefusedError
+from chapelle.netbox import server
+from chapelle.settings import Settings
+from chapelle.tasks._command import command
+
+
+@command()
+def up(_context: object) -> None:
+    """Bring the embedded NetBox up, whatever state it was left in."""
+    server.up(Settings.load(), print)
+
+
+@command()
+def down(_context: object) -> None:
+    """Stop the embedded NetBox; its content stays."""
+    server.down(Settings.load(), print)
+
+
+@command()
+def status(_context: object) -> ExitCode:
+    """Say whether NetBox answers, and which of its processes run (exit 1: it is down)."""
+    settings = Settings.load()
+    found = server.status(settings)
+    print(f"NetBox {found.version}: {'up at ' + str(found.url) if found.answering else 'down'}")
+    for name, pid in found.processes.items():
+        print(f"  {name:<10}{'process ' + str(pid) if pid else 'not running'}")
+    print(f"  {'kept in':<10}{found.home}")
+    print(f"  {'admin':<10}password in {found.password}")
+    return ExitCode.OK if found.answering else ExitCode.FAILED
+
+
+@command(help={"yes": "do not ask"})
+def reset(_context: object, yes: bool = False) -> None:
+    """Remove the embedded NetBox's database and secrets, so that the next `up` begins anew."""
+    settings = Settings.load()
+    question = f"Remove NetBox's database below {settings.state / 'netbox'}? [y/N] "
+    if not yes and input(question).strip().lower() not in {"y", "yes"}:
+        raise RefusedError("Nothing was removed.", remedy="answer y, or give --yes")
+    server.reset(settings, print)

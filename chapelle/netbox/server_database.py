@@ -1,0 +1,182 @@
+"""NetBox's database: restored from a cached dump, or migrated from nothing, once.
+
+It is filled under another name and renamed when complete, so a database called `netbox` is always
+whole. Its comment names the version of NetBox whose schema it has.
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from time import monotonic
+
+from chapelle.errors import ChapelleError, RefusedError
+from chapelle.netbox import server_postgres as postgres
+from chapelle.netbox import server_web as web
+from chapelle.netbox.server_layout import Layout, Say, exclusive, need_space
+from chapelle.netbox.server_process import MARK, tail
+
+NAME = "netbox"
+FRESH = "netbox_fresh"
+VERSION_OF_DATABASE = """\
+SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'netbox'"""
+_APPLYING = re.compile(r"^\s+Applying (\S+)\.\.\.")
+
+
+def prepare(layout: Layout, venv: Path, version: str, say: Say) -> None:
+    """Make sure that there is a whole database with the schema of this version.
+
+    Raises:
+        ChapelleError: a migration failed, or the disk is full.
+        RefusedError: the database is of a newer NetBox.
+    """
+    names = postgres.sql(layout, "SELECT datname FROM pg_database").splitlines()
+    if FRESH in names:
+        say("a half-made database is there from before: dropping it")
+        postgres.sql(layout, f"DROP DATABASE {FRESH} WITH (FORCE)")
+    if NAME in names:
+        _upgrade(layout, venv, version, say)
+        return
+    need_space(layout.home, 300)
+    dump = cached_dump(layout, version)
+    if not dump.exists():
+        with exclusive(
+            dump.with_suffix(".lock"), say, "waiting: NetBox is being migrated elsewhere"
+        ):
+            if not dump.exists():
+                _create(layout)
+                _migrate(layout, venv, FRESH, say)
+                _dump(layout, FRESH, dump)
+                _finish(layout, version)
+                return
+    _restore(layout, venv, dump, say)
+    _finish(layout, version)
+
+
+def cached_dump(layout: Layout, version: str) -> Path:
+    """Where the empty database of this version of NetBox and PostgreSQL is kept."""
+    return layout.cache / f"{version}-pg{postgres.major(layout)}.dump"
+
+
+def _create(layout: Layout) -> None:
+    postgres.sql(layout, f"CREATE DATABASE {FRESH} TEMPLATE template0")
+
+
+def _finish(layout: Layout, version: str) -> None:
+    postgres.sql(layout, f"COMMENT ON DATABASE {FRESH} IS '{version}'")
+    postgres.sql(layout, f"ALTER DATABASE {FRESH} RENAME TO {NAME}")
+
+
+def _restore(layout: Layout, venv: Path, dump: Path, say: Say) -> None:
+    say("restoring NetBox's empty database from the cache")
+    _create(layout)
+    try:
+        postgres.run(
+            layout, "pg_restore", "-j2", "--no-owner", "--exit-on-error", "-d", FRESH, dump
+        )
+    except ChapelleError as error:
+        need_space(layout.home, 300)
+        spoiled = dump.with_suffix(".bad")
+        say(f"the cached dump is unusable (now {spoiled.name}): migrating instead. {error.found}")
+        dump.replace(spoiled)
+        postgres.sql(layout, f"DROP DATABASE {FRESH} WITH (FORCE)")
+        _create(layout)
+        _migrate(layout, venv, FRESH, say)
+        _dump(layout, FRESH, dump)
+
+
+def _dump(layout: Layout, database: str, path: Path) -> None:
+    """Write a dump at one stroke; it holds no secret, as no user was made yet."""
+    need_space(path.parent, 50)
+    part = path.with_suffix(f".part-{layout.sockets.name}")
+    options: list[str | Path] = [
+        "-Fc",
+        "-Z1",
+        "--no-owner",
+        "--no-privileges",
+        "-f",
+        part,
+        "-d",
+        database,
+    ]
+    try:
+        postgres.run(layout, "pg_dump", *options)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _upgrade(layout: Layout, venv: Path, version: str, say: Say) -> None:
+    """Migrate a database of an older NetBox, after saving it."""
+    found = postgres.sql(layout, VERSION_OF_DATABASE)
+    if found == version:
+        return
+    if _numbers(found) > _numbers(version):
+        raise RefusedError(
+            "The database is of a newer NetBox than this one.",
+            where=str(layout.data),
+            expected=f"NetBox {version} or older",
+            found=f"NetBox {found}",
+            remedy="check out the newer commit again, or begin anew with `invoke netbox.reset`",
+        )
+    backup = layout.home / f"before-{version}.dump"
+    say(f"NetBox {found} becomes {version}; the database is saved in {backup}")
+    _dump(layout, NAME, backup)
+    _migrate(layout, venv, NAME, say)
+    postgres.sql(layout, f"COMMENT ON DATABASE {NAME} IS '{version}'")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def _migrate(layout: Layout, venv: Path, database: str, say: Say) -> None:
+    """Run NetBox's migrations and say how far they are."""
+    say("migrating NetBox's database: minutes, once a machine")
+    log = layout.log("migrate")
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [venv / "bin" / "python", web.EMBEDDED / "chapelle_migrate.py"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+            cwd="/",
+            env={
+                **os.environ,
+                **web.environ(layout),
+                MARK: str(layout.home),
+                "CHAPELLE_NETBOX_DATABASE": database,
+            },
+        )
+        try:
+            _follow(process.stdout or (), say)
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            process.wait()
+    if process.returncode:
+        raise ChapelleError(
+            "NetBox's migration failed.",
+            where=str(log),
+            found=tail(log),
+            remedy="mend what it says (often a full disk) and run the same command again; "
+            "it begins anew",
+        )
+
+
+def _follow(lines: Iterable[str], say: Say, interval: float = 5.0) -> None:
+    """Say which migration is being applied, at most once an interval (seconds)."""
+    began = spoken = monotonic()
+    total = done = 0
+    for line in lines:
+        if line.startswith("total "):
+            total = int(line.split()[1])
+        elif match := _APPLYING.match(line):
+            done += 1
+            if done == total or monotonic() - spoken >= interval:
+                spoken = monotonic()
+                minutes, seconds = divmod(int(spoken - began), 60)
+                say(f"migration {done} of {total}: {match[1]} ({minutes} min {seconds:02} s)")

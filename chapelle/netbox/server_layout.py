@@ -1,0 +1,178 @@
+"""Where the embedded NetBox keeps its things, and how files are written there.
+
+Everything lasting is below the state directory. Sockets are not: a Unix socket's path has 107 bytes
+at most (unix(7)) and PostgreSQL's own user cannot reach below a home that is closed to it, so they
+live in a short directory of the machine's runtime file system.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from chapelle.errors import ChapelleError
+from chapelle.settings import Settings
+
+Say = Callable[[str], None]
+
+
+class Layout(msgspec.Struct, frozen=True, kw_only=True):
+    """The paths of one embedded NetBox. `home` is `netbox/` below the state directory."""
+
+    home: Path
+    cache: Path
+    sockets: Path
+    root: Path
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Layout":
+        """The layout for these settings; nothing is created."""
+        name = f"chapelle-{settings.instance}"
+        runtime = os.environ.get("XDG_RUNTIME_DIR")
+        if os.geteuid() == 0:
+            sockets = Path("/run") / name
+        elif runtime and len(runtime) < 60:
+            sockets = Path(runtime) / name
+        else:
+            sockets = Path(tempfile.gettempdir()) / f"{name}-{os.geteuid()}"
+        return cls(
+            home=settings.state / "netbox",
+            cache=settings.cache / "netbox",
+            sockets=sockets,
+            root=settings.root,
+        )
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data directory."""
+        return self.home / "postgres" / "data"
+
+    @property
+    def postgres_socket(self) -> Path:
+        """The directory of PostgreSQL's socket; what clients call the host."""
+        return self.sockets / "postgres"
+
+    @property
+    def redis_socket(self) -> Path:
+        """Redis's socket."""
+        return self.sockets / "redis"
+
+    @property
+    def conf(self) -> Path:
+        """What NetBox calls NETBOX_ROOT: configuration, media, scripts."""
+        return self.home / "root"
+
+    @property
+    def tokens(self) -> Path:
+        """The three tokens as JSON: read, write, seed."""
+        return self.home / "tokens.json"
+
+    @property
+    def password(self) -> Path:
+        """The password of the superuser `admin`."""
+        return self.home / "admin-password"
+
+    @property
+    def address(self) -> Path:
+        """JSON: the URL at which NetBox is served, or was last."""
+        return self.home / "netbox.json"
+
+    def log(self, name: str) -> Path:
+        """The log of one service."""
+        return self.home / "logs" / f"{name}.log"
+
+    def record(self, name: str) -> Path:
+        """What identifies the running process of one service."""
+        return self.home / "run" / f"{name}.json"
+
+    def make(self) -> None:
+        """Create the directories, closed to others.
+
+        Raises:
+            ChapelleError: the directory for sockets belongs to somebody else.
+        """
+        for directory in (self.home, self.cache):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("run", "logs", "postgres", "redis", "root/conf"):
+            (self.home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # 0711: PostgreSQL's user passes through to its own directory, nobody lists this one.
+        self.sockets.mkdir(mode=0o711, exist_ok=True)
+        found = self.sockets.lstat()
+        if found.st_uid != os.geteuid() or self.sockets.is_symlink():
+            raise ChapelleError(
+                "The directory for NetBox's sockets is not ours.",
+                where=str(self.sockets),
+                expected=f"a directory of user {os.geteuid()}",
+                found=f"owner {found.st_uid}",
+                remedy="remove it, or set XDG_RUNTIME_DIR to a directory of your own",
+            )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace the file at one stroke; only its owner may read it."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """The JSON object in the file; an empty one when there is no such file or it is damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=dict[str, object])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return {}
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, say: Say, waiting: str) -> Iterator[None]:
+    """Hold a lock file's lock (flock(2)); say `waiting` once if somebody else holds it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(waiting)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def disk_errors(layout: Layout) -> Iterator[None]:
+    """Translate a full or read-only disk into one clear error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
+            raise
+        raise ChapelleError(
+            f"NetBox's files cannot be written: {error.strerror}.",
+            where=str(error.filename or layout.home),
+            remedy="free some space (1 GiB is comfortable) and run the same command again",
+        ) from error
+
+
+def need_space(directory: Path, mebibytes: int) -> None:
+    """Make sure that the directory's file system has room.
+
+    Raises:
+        ChapelleError: it has not.
+    """
+    status = os.statvfs(directory)
+    free = status.f_bavail * status.f_frsize // 2**20
+    if free < mebibytes:
+        raise ChapelleError(
+            "There is not enough disk space for NetBox.",
+            where=str(directory),
+            expected=f"{mebibytes} MiB free",
+            found=f"{free} MiB free",
+            remedy="free some space and run the same command again",
+        )

@@ -1,0 +1,56 @@
+"""Secrets of one embedded NetBox: made at random once a state directory, readable by us only.
+
+They are not in the cached dump, so two clones never share one.
+"""
+
+import secrets
+import string
+
+import msgspec
+
+from chapelle.netbox.server_layout import Layout, read_json, write_private
+
+MODES = ("read", "write", "seed")
+_LETTERS = string.ascii_letters + string.digits
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """What NetBox signs sessions with and hashes tokens with."""
+
+    secret_key: str
+    pepper: str
+
+    def __repr__(self) -> str:
+        return "Keys(…)"
+
+
+def keys(layout: Layout) -> Keys:
+    """The keys; made when there are none."""
+    path = layout.home / "keys.json"
+    found = read_json(path)
+    if set(found) != {"secret_key", "pepper"}:
+        found = {"secret_key": _random(64), "pepper": _random(64)}
+        write_private(path, msgspec.json.encode(found).decode())
+    return msgspec.convert(found, Keys)
+
+
+def tokens(layout: Layout) -> dict[str, str]:
+    """The three tokens by mode, in the form that goes into `Authorization: Bearer`.
+
+    NetBox 4.7, users.models.Token version 2: `nbt_<12 characters>.<40 characters>`.
+    """
+    found = read_json(layout.tokens)
+    if set(found) != set(MODES):
+        found = {mode: f"nbt_{_random(12)}.{_random(40)}" for mode in MODES}
+        write_private(layout.tokens, msgspec.json.encode(found).decode())
+    return {mode: str(token) for mode, token in found.items()}
+
+
+def password(layout: Layout) -> None:
+    """Make the password of `admin` when there is none."""
+    if not layout.password.exists():
+        write_private(layout.password, _random(24) + "\n")
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))
