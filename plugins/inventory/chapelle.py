@@ -123,7 +123,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable):
         try:
             self._parse(Settings.load())
         except ChapelleError as error:
-            raise AnsibleParserError(str(error)) from error
+            raise AnsibleParserError(str(error)) from None  # the cause would be printed twice
 
     def _parse(self, settings: Settings) -> None:
         dc = Datacentre(self._snapshot(settings))
