@@ -25,6 +25,9 @@ VLAN_TYPE = "virtual"
 TIME_SERVICE = "time"
 NAME_SERVICE = "dns"
 
+# The IPAM role of prefixes that the site's own services live in: operators, monitoring, time, names.
+SERVICES = "services"
+
 Link = dict[str, Any]
 
 
@@ -34,7 +37,8 @@ def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> di
     Arguments:
         dc: the datacentre.
         device: one of its servers.
-        kernel: what the server's kernel can do: `bonding` and `vlan`; what is absent, it can.
+        kernel: what the server can do: `bonding`, `vlan`, and `clock` (set its clock, which a
+            container cannot); what is absent, it can.
 
     Returns:
         Names that begin with the name of the role that reads them; see `roles/*/README.md`.
@@ -48,12 +52,18 @@ def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> di
     usable, not_exercised = fit_to_kernel(links, kernel, primary.address)
     vrf = primary.vrf
     name = device.name or ""
+    sets_clock = kernel.get("clock", True)
     return {
         "base_hostname": name,
         "base_fqdn": primary.dns_name or name,
         "base_address": _bare(primary.address),
+        "base_serial": device.serial,
         "base_resolvers": service_addresses(dc, NAME_SERVICE, vrf),
+        "access_certificate_names": sorted({name, primary.dns_name or name}),
+        "firewall_management": prefixes(dc, SERVICES, vrf),
         "time_servers": service_addresses(dc, TIME_SERVICE, vrf),
+        "time_sets_clock": sets_clock,
+        "time_not_exercised": [] if sets_clock else ["clock: measured, not set (a container)"],
         "network_links": usable,
         "network_not_exercised": not_exercised,
     }
@@ -188,6 +198,17 @@ def service_addresses(dc: Datacentre, service: str, vrf: int | None) -> list[str
         if address.vrf == vrf and address.status == "active" and pattern.fullmatch(address.dns_name)
     }
     return [address for _, address in sorted(found)]
+
+
+def prefixes(dc: Datacentre, role: str, vrf: int | None) -> list[str]:
+    """The active prefixes in `vrf` that have the IPAM role of that slug."""
+    ids = {each.id for each in dc.content.roles if each.slug == role}
+    found = {
+        prefix.prefix
+        for prefix in dc.content.prefixes
+        if prefix.role in ids and prefix.vrf == vrf and prefix.status == "active"
+    }
+    return sorted(found)
 
 
 def _primary(dc: Datacentre, device: r.Device) -> r.IPAddress:

@@ -33,12 +33,14 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
 
     `ssh` is the program to use instead of ssh, `ssh_config` its configuration file. Sockets of
     shared connections lie in `sockets`: the same address means another host in another lab.
+    `user_authority` is the public key that signs users' certificates; the site's is in group_vars.
     """
 
     sockets: Path
     ssh: Path | None = None
     ssh_config: Path | None = None
     kernel: Mapping[str, bool] = {}
+    user_authority: str = ""
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,8 @@ def connection(dc: Datacentre, device: r.Device, reach: Reach) -> dict[str, Any]
     }
     if reach.ssh:
         variables["ansible_ssh_executable"] = str(reach.ssh)
+    if reach.user_authority:
+        variables["access_user_authority"] = reach.user_authority
     if reach.ssh_config:
         variables["ansible_ssh_common_args"] = f"-F {shlex.quote(str(reach.ssh_config))}"
     return variables

@@ -30,8 +30,16 @@ def reach(settings: Settings) -> Reach:
     return Reach(
         sockets=socket_directory(settings),
         ssh=settings.state / "ssh" / "ssh",
-        kernel=lab_kernel(settings),
+        # A container has the clock of the machine around it.
+        kernel={"clock": False, **lab_kernel(settings)},
+        user_authority=_user_authority(settings),
     )
+
+
+def _user_authority(settings: Settings) -> str:
+    """The public key of the lab's authority for users; empty before the lab was first up."""
+    path = settings.state / "ssh" / "ca_user.pub"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def socket_directory(settings: Settings) -> Path:
