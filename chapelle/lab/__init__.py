@@ -1,1 +1,5 @@
-"""See docs/architecture.md."""
+"""The twin: nodes and wires built from a snapshot."""
+
+from chapelle.lab.twin import Host, HostStatus, Lab, down, read, status, up
+
+__all__ = ["Host", "HostStatus", "Lab", "down", "read", "status", "up"]

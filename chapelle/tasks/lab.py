@@ -1,1 +1,132 @@
-"""Tasks of lab."""
+"""Tasks of lab: the twin of the datacentre on this machine."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from chapelle.errors import ExitCode, InputError
+from chapelle.model.datacentre import Datacentre
+from chapelle.settings import Settings
+from chapelle.tasks._command import command
+
+SCOPE_HELP = {
+    "aisle": "The number of an aisle, such as 2.",
+    "rack": "The name of a rack, such as A2-R01.",
+    "hosts": "How many servers at most.",
+}
+
+
+@command(help=SCOPE_HELP)
+def up(
+    _context: object, aisle: str | None = None, rack: str | None = None, hosts: str | None = None
+) -> None:
+    """Start a node for each server asked for (all of them by default).
+
+    Nodes that run stay as they are. The servers are those of the latest snapshot of NetBox; one is
+    taken if there is none.
+    """
+    from chapelle import lab
+    from chapelle.lab import spec
+
+    settings = Settings.load()
+    dc = _datacentre(settings)
+    names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
+    with _progress() as progress:
+        lab.up(settings, dc, names, _say, progress)
+    print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
+
+
+@command()
+def down(_context: object) -> None:
+    """End all nodes of this state directory's lab and leave nothing of them."""
+    from chapelle import lab
+
+    ended = lab.down(Settings.load(), _say)
+    print(f"{ended} nodes ended; nothing of the lab is left" if ended else "no node was running")
+
+
+@command(help={"json": "Print the nodes as JSON."})
+def status(_context: object, json: bool = False) -> ExitCode:
+    """Show how many nodes are up, and name those that are not: exit code 99 if there are any."""
+    import msgspec
+
+    from chapelle import lab
+
+    hosts = lab.status(Settings.load())
+    wrong = [host for host in hosts if host.state != "up"]
+    if json:
+        print(msgspec.json.encode(hosts).decode())
+    elif not hosts:
+        print("there is no lab; start one with: invoke lab.up --aisle=2")
+    else:
+        counts = Counter(host.state for host in hosts)
+        print(f"{len(hosts)} nodes: " + ", ".join(f"{n} {state}" for state, n in counts.items()))
+        for host in wrong:
+            print(f"  {host.name:<20} {host.address:<15} {host.rack:<8} {host.state}")
+        if wrong:
+            print("start what is down with: invoke lab.up")
+    return ExitCode.FINDINGS if wrong else ExitCode.OK
+
+
+@command(help={"host": "The name of a node.", "command": "What to run there instead of a shell."})
+def ssh(_context: object, host: str, command: str | None = None) -> None:
+    """Log in to a node as `deploy`; or run one command there: invoke lab.ssh HOST -c 'COMMAND'."""
+    from chapelle import lab
+    from chapelle.lab import ca
+
+    settings = Settings.load()
+    known = lab.read(settings)
+    if known is None or host not in known.hosts:
+        raise InputError(
+            f"The lab has no node {host!r}.",
+            where="lab.json",
+            expected="the name of a node",
+            found=repr(host),
+            remedy="list them with: invoke lab.status --json; start them with: invoke lab.up",
+        )
+    ca.issue_user_certificate(settings)
+    program = str(ca.folder(settings) / "ssh")
+    sys.stdout.flush()
+    os.execv(program, [program, host, *([command] if command else [])])  # noqa: S606
+
+
+def _datacentre(settings: Settings) -> Datacentre:
+    from chapelle.netbox import snapshot
+
+    taken = snapshot.latest(settings) or snapshot.take(settings, _say)
+    return Datacentre(taken.snapshot)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, a line for each quarter otherwise."""
+    if not sys.stderr.isatty():
+        shown = 0
+
+        def line(done: int, total: int) -> None:
+            nonlocal shown
+            if total and 4 * done // total > shown:
+                shown = 4 * done // total
+                _say(f"{done} of {total} nodes answer")
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    bar = Progress(
+        "nodes",
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    task = bar.add_task("nodes", total=None)
+    with bar:
+        yield lambda done, total: bar.update(task, completed=done, total=total)

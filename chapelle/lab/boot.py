@@ -1,0 +1,198 @@
+"""Starting many nodes: a few at a time, each watched until it has booted and sshd answers.
+
+systemd tells us over its notification socket when a node has booted, so nothing is polled before;
+then one connection from the hub shows that it can be reached.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from chapelle.lab import cgroup, node, wires
+from chapelle.lab.spec import Node
+from chapelle.settings import Settings
+
+# Enough to keep the processors busy while some nodes wait for something, few enough that each
+# gets ahead.
+AT_ONE_TIME = 4 * (os.cpu_count() or 1)
+
+BOOT_SECONDS = 120.0
+ANSWER_SECONDS = 30.0
+PROBE_SECONDS = 0.5
+TICK_SECONDS = 0.2
+
+Progress = Callable[[int, int], None]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that did not come up, and why."""
+
+    host: str
+    reason: str
+
+
+class _Readiness:
+    """A datagram socket that systemd-nspawn tells when a container has booted (sd_notify(3))."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._socket.bind(str(path))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+        self.path.unlink(missing_ok=True)
+
+    def wait(self, seconds: float) -> set[int]:
+        """The supervisors that have said that they are ready; waits for one at most so long."""
+        ready = set()
+        self._socket.settimeout(seconds)
+        with contextlib.suppress(TimeoutError, BlockingIOError):
+            while True:
+                data, ancillary, _, _ = self._socket.recvmsg(4096, 64)
+                if b"READY=1" in data.split(b"\n"):
+                    for _, kind, payload in ancillary:
+                        if kind == socket.SCM_CREDENTIALS:
+                            ready.add(struct.unpack("3i", payload[:12])[0])
+                self._socket.settimeout(0)
+        return ready
+
+
+def answering(namespace: int, addresses: Iterable[str], seconds: float) -> set[str]:
+    """Those of the addresses at which an SSH server presents itself within so many seconds."""
+    poll = select.poll()
+    waiting: dict[int, tuple[socket.socket, str]] = {}
+    found = set()
+    try:
+        with wires.entered(namespace):
+            for address in addresses:
+                client = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+                waiting[client.fileno()] = (client, address)
+                client.connect_ex((address, 22))
+                poll.register(client, select.POLLIN)
+        deadline = time.monotonic() + seconds
+        while waiting and (left := deadline - time.monotonic()) > 0:
+            for descriptor, _ in poll.poll(left * 1000):
+                client, address = waiting.pop(descriptor)
+                poll.unregister(descriptor)
+                with client, contextlib.suppress(OSError):
+                    if client.recv(4) == b"SSH-":
+                        found.add(address)
+    finally:
+        for client, _ in waiting.values():
+            client.close()
+    return found
+
+
+class Boot:
+    """Brings nodes up.
+
+    Arguments:
+        settings: whose lab.
+        hub: its network.
+        groups: its control groups.
+        notify: where the notification socket is to be; a short path.
+        progress: told how many nodes of how many answer.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        hub: wires.Hub,
+        groups: cgroup.Tree,
+        notify: Path,
+        progress: Progress,
+    ) -> None:
+        self._settings = settings
+        self._hub = hub
+        self._groups = groups
+        self._notify = notify
+        self._progress = progress
+        self._booting: dict[int, tuple[Node, float]] = {}
+        self._booted: dict[str, tuple[Node, float]] = {}
+        self._failures: list[Failure] = []
+
+    def run(self, to_start: Sequence[Node], already: Sequence[Node]) -> list[Failure]:
+        """Start nodes, and wait until they and those that run already answer.
+
+        Returns:
+            The nodes that do not, each with the reason; they are left as they are.
+        """
+        pending = deque(to_start)
+        total = len(to_start) + len(already)
+        self._booted = {each.ip: (each, time.monotonic() + ANSWER_SECONDS) for each in already}
+        with _Readiness(self._notify) as readiness:
+            while pending or self._booting or self._booted:
+                while pending and len(self._booting) < AT_ONE_TIME:
+                    self._launch(pending.popleft())
+                if self._booting:
+                    self._note_ready(readiness.wait(0 if self._booted else TICK_SECONDS))
+                self._note_dead()
+                self._probe(PROBE_SECONDS if not self._booting else TICK_SECONDS)
+                unfinished = len(pending) + len(self._booting) + len(self._booted)
+                self._progress(total - unfinished - len(self._failures), total)
+        return self._failures
+
+    def _launch(self, each: Node) -> None:
+        namespace = self._hub.wire(each)
+        try:
+            pid = node.launch(self._settings, each, namespace, self._groups, self._notify)
+        finally:
+            os.close(namespace)
+        self._booting[pid] = (each, time.monotonic() + BOOT_SECONDS)
+
+    def _note_ready(self, pids: set[int]) -> None:
+        for pid in pids & self._booting.keys():
+            each, _ = self._booting.pop(pid)
+            self._booted[each.ip] = (each, time.monotonic() + ANSWER_SECONDS)
+
+    def _note_dead(self) -> None:
+        for pid, (each, deadline) in list(self._booting.items()):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                self._give_up(pid, each, f"it ended ({_describe(status)})")
+            elif time.monotonic() > deadline:
+                self._give_up(pid, each, f"it had not booted after {BOOT_SECONDS:.0f} s")
+
+    def _give_up(self, pid: int, each: Node, reason: str) -> None:
+        del self._booting[pid]
+        tail = node.console_tail(self._settings, each.name)
+        self._failures.append(Failure(host=each.name, reason=f"{reason}; its console: {tail}"))
+
+    def _probe(self, seconds: float) -> None:
+        if not self._booted:
+            return
+        for address in answering(self._hub.namespace, self._booted, seconds):
+            del self._booted[address]
+        for address, (each, deadline) in list(self._booted.items()):
+            if time.monotonic() > deadline:
+                del self._booted[address]
+                tail = node.console_tail(self._settings, each.name)
+                reason = f"sshd did not answer for {ANSWER_SECONDS:.0f} s; its console: {tail}"
+                self._failures.append(Failure(host=each.name, reason=reason))
+
+
+def _describe(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit status {code}"

@@ -1,0 +1,155 @@
+"""One node: a system container on a layer of its own, and what can be done to it.
+
+systemd-nspawn runs it. The layer is mounted in a mount namespace that only the container has, so
+the machine's own table of mounts stays as it is, and whatever ends the process ends the mount.
+"""
+
+import os
+import shutil
+import subprocess
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from chapelle.errors import ChapelleError
+from chapelle.lab import cgroup, files, wires
+from chapelle.lab.ca import HostSigner
+from chapelle.lab.spec import Node
+from chapelle.settings import Settings
+
+MS_REC = 0x4000
+MS_SLAVE = 0x80000
+
+# The whole of nspawn's bounding set is more than a server needs; the network must be its own.
+CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW"
+
+
+def folder(settings: Settings) -> Path:
+    """Where the nodes' layers and consoles are."""
+    return settings.state / "lab" / "nodes"
+
+
+def machine_name(settings: Settings, host: str) -> str:
+    """The node's name among all containers of the machine."""
+    return f"chap-{settings.instance}-{host}"
+
+
+def prepare(settings: Settings, node: Node, image: Path, signer: HostSigner) -> None:
+    """Make a node's layer with what an installer leaves: identity, network, keys.
+
+    A layer that is there is kept: it is the node's disk.
+    """
+    home = folder(settings) / node.name
+    if (home / "installed").exists():
+        return
+    shutil.rmtree(home, ignore_errors=True)
+    for part in ("layer", "work", "root"):
+        (home / part).mkdir(parents=True, mode=0o755)
+    (home / "image").symlink_to(image)
+    for name, (text, mode) in installed_files(settings, node, signer).items():
+        path = home / "layer" / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        files.write(path, text, mode)
+    files.write(home / "installed", "")
+
+
+def installed_files(
+    settings: Settings, node: Node, signer: HostSigner
+) -> Mapping[str, tuple[str | bytes, int]]:
+    """What the installer writes: content and mode by path."""
+    key = signer.new([node.name, node.fqdn, node.ip])
+    network = (
+        "# Written by the installer.\n"
+        f"[Match]\nName={node.ports[0].name}\n\n"
+        f"[Network]\nAddress={node.address}\nGateway={node.gateway}\n"
+        "LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
+    )
+    identity = uuid.uuid5(uuid.NAMESPACE_OID, machine_name(settings, node.name))
+    names = " ".join(dict.fromkeys([node.fqdn, node.name]))
+    return {
+        "etc/hostname": (f"{node.name}\n", 0o644),
+        "etc/hosts": (f"127.0.0.1 localhost\n{node.ip} {names}\n", 0o644),
+        "etc/machine-id": (f"{identity.hex}\n", 0o444),
+        "etc/systemd/network/05-install.network": (network, 0o644),
+        "etc/ssh/user_ca.pub": (signer.user_authority, 0o644),
+        "etc/ssh/ssh_host_ed25519_key": (key.private, 0o600),
+        "etc/ssh/ssh_host_ed25519_key.pub": (key.public, 0o644),
+        "etc/ssh/ssh_host_ed25519_key-cert.pub": (key.certificate, 0o644),
+    }
+
+
+def launch(settings: Settings, node: Node, network: int, groups: cgroup.Tree, notify: Path) -> int:
+    """Start a node; it goes on when we end.
+
+    Arguments:
+        settings: whose lab.
+        node: which node; it has been prepared.
+        network: a descriptor of its network namespace.
+        groups: where its control group is to be.
+        notify: the socket that is told when it has booted (sd_notify(3)).
+
+    Returns:
+        The process id of its supervisor.
+    """
+    home = folder(settings) / node.name
+    command = [
+        "systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit",
+        f"--machine={machine_name(settings, node.name)}", f"--directory={home}/root",
+        f"--hostname={node.name}", "--network-namespace-path=/proc/self/ns/net",
+        f"--capability={CAPABILITIES}", "--resolv-conf=off", "--timezone=off",
+        "--link-journal=no", "--suppress-sync=yes", "--console=read-only",
+        "--notify-ready=yes", "--boot",
+    ]  # fmt: skip
+    # systemd in the container wants the unified hierarchy, whatever the machine has beside it, and
+    # the sysctls of its own network namespace.
+    environment = {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LC_ALL": "C.UTF-8",
+        "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
+        "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+        "NOTIFY_SOCKET": str(notify),
+    }
+    enter_group = groups.entering(node.name)
+
+    def enter() -> None:
+        enter_group()
+        os.setns(network, os.CLONE_NEWNET)
+        os.unshare(os.CLONE_NEWNS)
+        wires.mount("none", "/", None, MS_REC | MS_SLAVE)
+        # Relative paths: a colon or a comma in the state's path would mean something to overlayfs.
+        options = "lowerdir=image,upperdir=layer,workdir=work"
+        wires.mount("overlay", "root", "overlay", 0, options)
+
+    console = os.open(home / "console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            cwd=home,
+            env=environment,
+            start_new_session=True,
+            preexec_fn=enter,  # noqa: PLW1509  (no other thread of ours runs)
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ChapelleError(
+            "A node cannot be started.",
+            where=f"node {node.name}",
+            expected="systemd-nspawn to start on an overlay of its own",
+            found=str(error),
+            remedy="does the kernel have overlayfs? is systemd-container installed?",
+        ) from error
+    finally:
+        os.close(console)
+    return process.pid
+
+
+def console_tail(settings: Settings, host: str, lines: int = 3) -> str:
+    """The last lines that a node said on its console."""
+    try:
+        text = (folder(settings) / host / "console.log").read_text(errors="replace")
+    except OSError:
+        return "(no console)"
+    said = [line.strip() for line in text.replace("\r", "\n").splitlines() if line.strip()]
+    return " / ".join(said[-lines:]) or "(the console is empty)"

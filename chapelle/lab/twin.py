@@ -1,0 +1,320 @@
+"""The lab as a whole: up, down, status.
+
+What runs is found by looking at what runs. `lab.json` says what was asked for and is for others to
+read; a lab whose `up` was killed at any instant is completed by the next `up` and removed by
+`down`.
+"""
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from chapelle.errors import ChapelleError, HostsFailedError, RefusedError
+from chapelle.lab import boot, ca, cgroup, files, image, limits, node, spec, timeserver, wires
+from chapelle.model.datacentre import Datacentre
+from chapelle.settings import Settings
+
+Say = Callable[[str], None]
+
+# What a node writes to its layer while it is configured, at most, as measured.
+NODE_BYTES = 24 << 20
+
+PROGRAMS = {
+    "systemd-nspawn": "systemd-container",
+    "mmdebstrap": "mmdebstrap",
+    "nsenter": "util-linux",
+    "ssh": "openssh-client",
+}
+
+
+class Host(msgspec.Struct, frozen=True, kw_only=True):
+    """A node as `lab.json` has it.
+
+    `pid` is its init's as the machine sees it, 0 if the node was down when the file was written.
+    """
+
+    node: spec.Node
+    address: str
+    aisle: str
+    rack: str
+    pid: int = 0
+
+
+class Lab(msgspec.Struct, frozen=True, kw_only=True):
+    """What `lab.json` says; `kernel` tells which kinds of link can be made here."""
+
+    instance: str
+    netns: str
+    started: float
+    kernel: dict[str, bool]
+    image: str
+    limits: limits.Raised
+    hosts: dict[str, Host]
+
+
+class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One node's state: `up` (sshd answers), `silent` (runs, does not answer) or `down`."""
+
+    name: str
+    address: str
+    rack: str
+    state: Literal["up", "silent", "down"]
+    pid: int
+
+
+def _file(settings: Settings) -> Path:
+    return settings.state / "lab" / "lab.json"
+
+
+def _lock(settings: Settings) -> Path:
+    return settings.state / "lab.lock"
+
+
+def _notify(settings: Settings) -> Path:
+    return Path("/run") / f"chap-{settings.instance}.notify"
+
+
+def read(settings: Settings) -> Lab | None:
+    """What is known of this state's lab, or None.
+
+    Raises:
+        ChapelleError: the file cannot be understood.
+    """
+    try:
+        return msgspec.json.decode(_file(settings).read_bytes(), type=Lab)
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ChapelleError(
+            "The lab's notes cannot be read.",
+            where=str(_file(settings)),
+            expected="what lab.up writes",
+            found=str(error),
+            remedy="invoke lab.down, then lab.up",
+        ) from error
+
+
+def up(
+    settings: Settings,
+    dc: Datacentre,
+    hosts: Sequence[str],
+    say: Say = lambda _: None,
+    progress: boot.Progress = lambda _done, _total: None,
+) -> Lab:
+    """See that the nodes for these servers run and answer; nodes that do are left alone.
+
+    Arguments:
+        settings: whose lab.
+        dc: the datacentre that the nodes are taken from.
+        hosts: names of servers.
+        say: told of each thing that is done, one line each.
+        progress: told how many nodes of how many answer.
+
+    Raises:
+        InputError: NetBox does not say enough of a server.
+        RefusedError: not root, a program is missing, or no space; nothing was changed.
+        HostsFailedError: some nodes did not come up; the message names them.
+    """
+    _require_means()
+    wanted = spec.nodes(dc, hosts)
+    services = spec.services(dc)
+    files.directory(settings.state)
+    with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
+        root = image.ensure(settings, say)
+        known = read(settings)
+        ca.ensure(settings)
+        groups = cgroup.Tree(settings)
+        groups.make()
+        doomed = _retired(dc, wanted, known, say)
+        groups.kill(doomed)
+        for name in doomed:
+            shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
+        running = groups.running()
+        start = [each for each in wanted if each.name not in running]
+        files.directory(node.folder(settings))
+        new = [each for each in start if not (node.folder(settings) / each.name).exists()]
+        files.require_space(settings.state, NODE_BYTES * len(new), f"{len(new)} more nodes")
+        hosts_known = _hosts(dc, wanted, known)
+        raised = limits.raise_for(len(hosts_known), known.limits if known else {}, say)
+        lab = Lab(
+            instance=settings.instance,
+            netns=str(ca.namespace_path(settings)),
+            started=known.started if known else time.time(),
+            kernel=wires.kernel_support(),
+            image=str(root),
+            limits=raised,
+            hosts=hosts_known,
+        )
+        _write(settings, lab)
+        with wires.Hub(Path(lab.netns)) as hub:
+            hub.prepare(wanted, services)
+            if services.time:
+                timeserver.start(settings, root, hub.namespace)
+            signer = ca.HostSigner(settings)
+            for each in start:
+                node.prepare(settings, each, root, signer)
+            if start:
+                say(f"starting {len(start)} nodes")
+            boots = boot.Boot(
+                settings,
+                hub=hub,
+                groups=groups,
+                notify=_notify(settings),
+                progress=progress,
+            )
+            failures = boots.run(start, [each for each in wanted if each.name in running])
+        lab = _note_processes(settings, groups, lab)
+    if failures:
+        raise HostsFailedError(
+            f"{len(failures)} of {len(wanted)} nodes did not come up: "
+            + ", ".join(failure.host for failure in failures),
+            where="; ".join(f"{failure.host}: {failure.reason}" for failure in failures[:5]),
+            remedy="invoke lab.up again; invoke lab.down throws the nodes away",
+        )
+    return lab
+
+
+def _require_means() -> None:
+    if os.geteuid() != 0:
+        raise RefusedError(
+            "The lab needs root: it makes containers and network namespaces.",
+            expected="user id 0",
+            found=f"user id {os.geteuid()}",
+            remedy="run it with sudo",
+        )
+    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    if missing:
+        raise RefusedError(
+            "Programs that the lab needs are missing.",
+            expected=", ".join(PROGRAMS),
+            found=f"nothing of {', '.join(missing)}",
+            remedy="run ./bootstrap once, or apt-get install " + " ".join(missing),
+        )
+
+
+def _retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:
+    """The nodes whose server NetBox no longer has, or describes otherwise than it did."""
+    old = {name: host.node for name, host in known.hosts.items()} if known else {}
+    servers = {server.name for server in dc.servers}
+    now = {each.name: each for each in wanted}
+    gone = [name for name in old if name not in servers]
+    moved = [name for name in old if name in now and now[name] != old[name]]
+    for name in gone:
+        say(f"removing {name}: NetBox has no such server any more")
+    for name in moved:
+        say(f"rebuilding {name}: NetBox has another {_changed(old[name], now[name])} for it now")
+    return gone + moved
+
+
+def _changed(old: spec.Node, new: spec.Node) -> str:
+    return ", ".join(
+        field for field in old.__struct_fields__ if getattr(old, field) != getattr(new, field)
+    )
+
+
+def _hosts(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None) -> dict[str, Host]:
+    """The nodes that the lab is to have: those wanted, and earlier ones that NetBox still has."""
+    servers = {server.name for server in dc.servers}
+    hosts = {n: host for n, host in known.hosts.items() if n in servers} if known else {}
+    for each in wanted:
+        hosts[each.name] = Host(node=each, address=each.ip, aisle=each.aisle, rack=each.rack)
+    return dict(sorted(hosts.items()))
+
+
+def _note_processes(settings: Settings, groups: cgroup.Tree, lab: Lab) -> Lab:
+    running = groups.running()
+    hosts = {
+        name: msgspec.structs.replace(host, pid=running.get(name, 0))
+        for name, host in lab.hosts.items()
+    }
+    lab = msgspec.structs.replace(lab, hosts=hosts)
+    _write(settings, lab)
+    return lab
+
+
+def _write(settings: Settings, lab: Lab) -> None:
+    """Write down what is wanted, before it is made, and how the client reaches it."""
+    files.write(_file(settings), msgspec.json.format(msgspec.json.encode(lab)))
+    ca.write_client(settings, [(name, host.address) for name, host in lab.hosts.items()])
+
+
+def status(settings: Settings) -> list[HostStatus]:
+    """How each node that was asked for is, by name; empty without a lab.
+
+    Raises:
+        ChapelleError: the lab's notes cannot be read.
+    """
+    known = read(settings)
+    if known is None:
+        return []
+    running = cgroup.Tree(settings).running()
+    answering: set[str] = set()
+    path = Path(known.netns)
+    if wires.is_namespace(path):
+        namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            asked = [host.address for name, host in known.hosts.items() if name in running]
+            answering = boot.answering(namespace, asked, seconds=3)
+        finally:
+            os.close(namespace)
+    found = []
+    for name, host in known.hosts.items():
+        state: Literal["up", "silent", "down"] = "down"
+        if name in running:
+            state = "up" if host.address in answering else "silent"
+        found.append(
+            HostStatus(
+                name=name,
+                address=host.address,
+                rack=host.rack,
+                state=state,
+                pid=running.get(name, 0),
+            )
+        )
+    return found
+
+
+def down(settings: Settings, say: Say = lambda _: None) -> int:
+    """End the lab and leave nothing of it but its keys. Returns how many nodes it had running.
+
+    Raises:
+        RefusedError: not root.
+        ChapelleError: something does not go.
+    """
+    _require_means()
+    if not settings.state.is_dir():
+        return 0
+    with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
+        groups = cgroup.Tree(settings)
+        running = groups.running()
+        if running:
+            say(f"ending {len(running)} nodes")
+        groups.remove()
+        wires.remove_hub(ca.namespace_path(settings))
+        _restore_limits(settings, say)
+        shutil.rmtree(settings.state / "lab", ignore_errors=True)
+        _notify(settings).unlink(missing_ok=True)
+        for host in Path("/run/systemd/nspawn/propagate").glob(f"chap-{settings.instance}-*"):
+            with contextlib.suppress(OSError):
+                host.rmdir()
+        for name in ("config", "known_hosts", "ssh", "sftp", "scp"):
+            (ca.folder(settings) / name).unlink(missing_ok=True)
+    return len(running)
+
+
+def _restore_limits(settings: Settings, say: Say) -> None:
+    others = [
+        path
+        for path in ca.namespace_path(settings).parent.glob("chap-*")
+        if path != ca.namespace_path(settings) and wires.is_namespace(path)
+    ]
+    with contextlib.suppress(ChapelleError):
+        known = read(settings)
+        if known and known.limits and not others:
+            limits.restore(known.limits, say)

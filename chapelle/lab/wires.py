@@ -1,0 +1,285 @@
+"""The lab's network: a hub namespace with a bridge for each prefix, and veth pairs to the nodes.
+
+Everything is asked of the kernel over netlink, in the namespaces where it is to be; the machine's
+own namespace gets neither a link nor a route. The hub is a network namespace with a name, so that
+clients can enter it. Those of the nodes have none: each lives exactly as long as its node.
+"""
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import ipaddress
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from chapelle.errors import ChapelleError
+from chapelle.lab.spec import Node, Services
+
+# Bridges and the hub's ends of cables carry whatever a node may send: jumbo frames and VLAN tags.
+HUB_MTU = 9216
+IFF_UP = 1
+MS_BIND = 0x1000
+MNT_DETACH = 2
+
+# What a slim kernel may lack; the keys of lab.json's `kernel`. VRF devices need a table.
+LINK_KINDS: dict[str, dict[str, Any]] = {
+    "bonding": {"kind": "bond"},
+    "bridge": {"kind": "bridge"},
+    "dummy": {"kind": "dummy"},
+    "vlan": {"kind": "vlan", "vlan_id": 2},
+    "vrf": {"kind": "vrf", "vrf_table": 10},
+    "vxlan": {"kind": "vxlan", "vxlan_id": 10},
+}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: str, kind: str | None, flags: int, data: str = "") -> None:
+    """Mount a file system; arguments are those of the system call.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    result = _libc.mount(
+        source.encode(), target.encode(), kind.encode() if kind else None, flags, data.encode()
+    )
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"mount: {os.strerror(code)}", target)
+
+
+def unmount(target: str) -> None:
+    """Detach what is mounted at a path; nothing there is no error.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    if _libc.umount2(target.encode(), MNT_DETACH) != 0:
+        code = ctypes.get_errno()
+        if code not in {errno.EINVAL, errno.ENOENT}:
+            raise OSError(code, f"umount: {os.strerror(code)}", target)
+
+
+def own_namespace() -> int:
+    """A descriptor of the network namespace that this thread is in."""
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+
+@contextlib.contextmanager
+def entered(namespace: int) -> Iterator[None]:
+    """Be in a network namespace; sockets that are made meanwhile stay in it."""
+    home = own_namespace()
+    try:
+        os.setns(namespace, os.CLONE_NEWNET)
+        try:
+            yield
+        finally:
+            os.setns(home, os.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def new_namespace() -> int:
+    """A descriptor of a new network namespace, which lasts until nothing refers to it."""
+    home = own_namespace()
+    try:
+        os.unshare(os.CLONE_NEWNET)
+        try:
+            return own_namespace()
+        finally:
+            os.setns(home, os.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def kernel_support() -> dict[str, bool]:
+    """Which kinds of link the kernel makes, found by making one of each out of the way."""
+    namespace = new_namespace()
+    try:
+        with entered(namespace):
+            ipr = IPRoute()
+        with ipr:
+            # A VLAN needs something that can carry it, which the loopback interface cannot.
+            ipr.link("add", ifname="carrier", kind="veth", peer="far")
+            carrier = {"link": ipr.link_lookup(ifname="carrier")[0]}
+            return {
+                name: _makes(ipr, arguments | (carrier if name == "vlan" else {}))
+                for name, arguments in LINK_KINDS.items()
+            }
+    finally:
+        os.close(namespace)
+
+
+def _makes(ipr: Any, arguments: dict[str, Any]) -> bool:
+    try:
+        ipr.link("add", ifname="probe", **arguments)
+        ipr.link("del", index=ipr.link_lookup(ifname="probe")[0])
+    except NetlinkError as error:
+        if error.code in {errno.EOPNOTSUPP, errno.ENODEV}:
+            return False
+        raise
+    return True
+
+
+def port_name(node: str, port: str) -> str:
+    """The name of the hub's end of a node's cable: always the same for the same port."""
+    return "v" + hashlib.sha256(f"{node}/{port}".encode()).hexdigest()[:12]
+
+
+class Hub:
+    """The hub of one lab: made if it is not there, and wired up node by node.
+
+    Use as a context manager; leaving it closes its netlink socket and leaves the network in place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.namespace = self._open()
+        with entered(self.namespace):
+            self._ipr: Any = IPRoute()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ipr.close()
+        os.close(self.namespace)
+
+    def _open(self) -> int:
+        """Open the namespace; make it as `ip netns add` does if it does not exist."""
+        if is_namespace(self._path):
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        self._path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self._path.touch(mode=0o400)
+        namespace = new_namespace()
+        mount(f"/proc/self/fd/{namespace}", str(self._path), None, MS_BIND)
+        with entered(namespace):
+            _sysctl("net/ipv4/ip_forward", "1")
+            _sysctl("net/ipv6/conf/all/disable_ipv6", "1")
+            _sysctl("net/ipv6/conf/default/disable_ipv6", "1")
+        return namespace
+
+    def prepare(self, nodes: Sequence[Node], services: Services) -> None:
+        """See that there is a bridge with the gateway for each prefix, and the services."""
+        self._ipr.link("set", index=1, state="up")
+        wanted: dict[ipaddress.IPv4Network, set[str]] = {}
+        for node in nodes:
+            gateway = f"{node.gateway}/{node.network.prefixlen}"
+            wanted.setdefault(node.network, set()).add(gateway)
+        for address in services.time:
+            network = ipaddress.IPv4Interface(address).network
+            wanted.setdefault(network, set()).add(address)
+        for network, addresses in wanted.items():
+            self._bridge(network, addresses)
+
+    def _bridge(self, network: ipaddress.IPv4Network, addresses: set[str]) -> None:
+        name = bridge_name(network)
+        index = self._index(name)
+        if index is None:
+            self._ipr.link(
+                "add", ifname=name, kind="bridge", mtu=HUB_MTU, br_stp_state=0,
+                br_forward_delay=0, br_mcast_snooping=0,
+            )  # fmt: skip
+            index = self._index(name)
+        for address in sorted(addresses):
+            ip, _, length = address.partition("/")
+            self._ipr.addr("replace", index=index, address=ip, prefixlen=int(length))
+        self._ipr.link("set", index=index, state="up")
+
+    def wire(self, node: Node) -> int:
+        """Make a node's network namespace with its ports, plugged into the bridge of its prefix.
+
+        Returns:
+            A descriptor of the namespace; whoever gets it closes it.
+        """
+        bridge = self._index(bridge_name(node.network))
+        namespace = new_namespace()
+        try:
+            for port in node.ports:
+                name = port_name(node.name, port.name)
+                far: dict[str, Any] = {"ifname": port.name, "net_ns_fd": namespace}
+                if port.mac:
+                    far["address"] = port.mac.lower()
+                create = {
+                    "ifname": name, "kind": "veth", "mtu": HUB_MTU, "master": bridge,
+                    "flags": IFF_UP, "change": IFF_UP, "peer": far,
+                }  # fmt: skip
+                try:
+                    self._ipr.link("add", **create)
+                except NetlinkError as error:
+                    if error.code != errno.EEXIST:
+                        raise
+                    # The end of a node that has just died; the kernel takes its time with those.
+                    self.unwire(node.name, port.name)
+                    self._ipr.link("add", **create)
+        except NetlinkError as error:
+            os.close(namespace)
+            raise ChapelleError(
+                "A node cannot be wired up.",
+                where=f"node {node.name}",
+                expected="veth pairs for its ports",
+                found=str(error),
+            ) from error
+        return namespace
+
+    def unwire(self, node: str, port: str) -> None:
+        """Take a cable out for good; both of its ends vanish."""
+        index = self._index(port_name(node, port))
+        if index is not None:
+            with contextlib.suppress(NetlinkError):
+                self._ipr.link("del", index=index)
+
+    def set_cable(self, node: str, port: str, *, plugged: bool) -> None:
+        """Plug a cable in, or pull it: the node's port gets or loses its carrier."""
+        index = self._index(port_name(node, port))
+        if index is not None:
+            self._ipr.link("set", index=index, state="up" if plugged else "down")
+
+    def _index(self, name: str) -> int | None:
+        found = self._ipr.link_lookup(ifname=name)
+        return found[0] if found else None
+
+
+def bridge_name(network: ipaddress.IPv4Network) -> str:
+    """The name of the bridge of a prefix: `br` and its address in hexadecimal."""
+    return f"br{int(network.network_address):08x}"
+
+
+def is_namespace(path: Path) -> bool:
+    """Whether a file is a network namespace that is bound there, and not what one left behind."""
+    try:
+        return path.stat().st_dev == Path("/proc/self/ns/net").stat().st_dev
+    except FileNotFoundError:
+        return False
+
+
+def remove_hub(path: Path) -> None:
+    """End whoever is in the hub, such as clients that keep a connection, and take it away."""
+    if is_namespace(path):
+        identity = path.stat().st_ino
+        for process in Path("/proc").iterdir():
+            if process.name.isdecimal() and process.name != str(os.getpid()):
+                with contextlib.suppress(OSError):
+                    if (process / "ns/net").stat().st_ino == identity:
+                        os.kill(int(process.name), signal.SIGKILL)
+        unmount(str(path))
+    path.unlink(missing_ok=True)
+
+
+def _sysctl(name: str, value: str) -> None:
+    """Set a sysctl of the network namespace that this thread is in, where the kernel has it."""
+    with contextlib.suppress(FileNotFoundError):
+        Path("/proc/sys", name).write_text(value)
