@@ -1,5 +1,6 @@
 """Telling a process that still runs from another that was given the same number since."""
 
+import os
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -19,6 +20,11 @@ def identity(pid: int) -> str:
         return ""
     fields = stat.rpartition(")")[2].split()
     return "" if fields[0] in {"Z", "X"} else f"{boot}:{pid}:{fields[19]}"
+
+
+def own() -> str:
+    """The identity of this process."""
+    return identity(os.getpid())
 
 
 def alive(name: str) -> bool:

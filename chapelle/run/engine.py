@@ -19,7 +19,7 @@ from chapelle.plan.plan import Plan
 from chapelle.run import writing
 from chapelle.run.interrupt import Interrupt
 from chapelle.run.recorder import Recorder
-from chapelle.run.steps import PLAYED, Follower, Judge, one_line
+from chapelle.run.steps import PLAYED, Follower, one_line
 from chapelle.settings import Settings
 
 WRITE_BACK = "write-back"
@@ -57,7 +57,6 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     statuses: Mapping[str, str]
     recorder: Recorder
-    judge: Judge
     interrupt: Interrupt
     writer: writing.Writer | None = None
     lock: Lock | None = None
@@ -132,8 +131,7 @@ class Engine:
         staged = self._stage(hosts)
         if not staged:
             return list(hosts)
-        drift = self.work.writer is None
-        follower = Follower(staged, self.recorder, self.work.judge, drift=drift)
+        follower = Follower(staged, self.recorder)
         book = ansible.Playbook(
             directory=self.work.directory,
             name=f"batch-{batch.number}",
@@ -144,7 +142,7 @@ class Engine:
                 "CHAPELLE_SNAPSHOT": str(self.work.directory / "snapshot.json"),
                 "CHAPELLE_HOSTS": ",".join(staged),
             },
-            check=drift,
+            check=self.work.writer is None,
         )
         cancelled: Callable[[], bool] = lambda: bool(self.work.interrupt)  # noqa: E731
         ending = ansible.run(self.work.settings, book, follower.see, cancelled)
@@ -253,6 +251,8 @@ class Engine:
 def exit_code(result: RunResult) -> ExitCode:
     """What a run that went to its end tells the shell."""
     outcomes = {host.outcome for host in result.hosts}
+    if result.dry_run and result.kind == "provision":  # a host that is not up yet has no news
+        outcomes -= {"unreachable"}
     if outcomes & set(_LOST):
         return ExitCode.HOSTS_FAILED
     if result.kind == "drift" and "changed" in outcomes:

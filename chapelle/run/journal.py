@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from chapelle.errors import ChapelleError, InputError
-from chapelle.model.outcome import Event, HostResult, RunResult, StepResult
-from chapelle.plan.plan import STEPS_OF, PlanHost
+from chapelle.model.outcome import STEPS, Event, HostResult, RunResult, StepResult
+from chapelle.plan.plan import PlanHost
 
 FORMAT = 1
 UNKNOWN = "unknown"
@@ -241,6 +241,7 @@ class Journal:
             InputError: the journal has no such run.
         """
         record = self.run(run)
+        wanted = STEPS[:-1] if record.dry_run else STEPS
         rows = self._db.execute("SELECT * FROM hosts WHERE run=? ORDER BY host", (run,)).fetchall()
         return RunResult(
             id=record.id,
@@ -255,11 +256,11 @@ class Journal:
             scope=record.scope,
             dry_run=record.dry_run,
             exit_code=-1 if record.exit_code is None else record.exit_code,
-            hosts=tuple(self._host(run, row, record.kind) for row in rows),
+            hosts=tuple(self._host(run, row, wanted) for row in rows),
             stopped=record.stopped,
         )
 
-    def _host(self, run: str, row: sqlite3.Row, kind: str) -> HostResult:
+    def _host(self, run: str, row: sqlite3.Row, wanted: Sequence[str]) -> HostResult:
         steps = self.steps(run, row["host"])
         return HostResult(
             host=row["host"],
@@ -269,10 +270,10 @@ class Journal:
             role=row["role"],
             position=row["position"],
             u_height=row["u_height"],
-            outcome=host_outcome(steps, STEPS_OF[kind]),
+            outcome=host_outcome(steps, wanted),
             status_before=row["status_before"],
             status_after=row["status"],
-            steps=tuple(steps[step] for step in STEPS_OF[kind] if step in steps),
+            steps=tuple(steps[step] for step in wanted if step in steps),
         )
 
 

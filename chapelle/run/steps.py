@@ -1,7 +1,11 @@
-"""From Ansible's events to the steps of our hosts: where each host is, and how each step ended."""
+"""From Ansible's events to the steps of our hosts: where each host is, and how each step ended.
+
+Preflight and configure are one request to the host, so both are begun before it is sent, and its
+answer says how each of them ended.
+"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -12,21 +16,28 @@ from chapelle.model.outcome import Change, Difference, StepResult
 from chapelle.run.recorder import Recorder
 
 # The steps that one playbook process takes, in order. A play's name begins with its step's.
-PLAYED = ("preflight", "configure", "verify")
-
-# Judges what was observed on a host: the differences from the model.
-Judge = Callable[[str, dict[str, Any]], Sequence[Difference]]
+PREFLIGHT, CONFIGURE, VERIFY = PLAYED = ("preflight", "configure", "verify")
 
 _LONGEST_MESSAGE = 300
 
 
-class _Host:
-    """Where one host is."""
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What our action plugins return, as far as a run reads it."""
 
-    def __init__(self, name: str, step: str) -> None:
+    changed: bool = False
+    phase: str = ""
+    changes: tuple[Change, ...] = ()
+    differences: tuple[Difference, ...] = ()
+    not_exercised: tuple[str, ...] = ()
+    observed: dict[str, Any] | None = None
+
+
+class _Host:
+    """Where one host is: its open steps with the time of their beginning, and what was found."""
+
+    def __init__(self, name: str) -> None:
         self.name = name
-        self.step: str | None = step
-        self.started = time.time()
+        self.open: dict[str, float] = {PREFLIGHT: time.time()}
         self.changed = False
         self.changes: list[Change] = []
         self.not_exercised: list[str] = []
@@ -36,112 +47,120 @@ class Follower:
     """Follows one playbook over its hosts.
 
     Arguments:
-        hosts: the hosts; the first step of each was begun by the caller.
+        hosts: the hosts; preflight was begun on each by the caller.
         recorder: told of each step's beginning and end.
-        judge: asked about what was observed.
-        drift: whether a difference is what was looked for (`changed`) or a failure (`failed`).
     """
 
-    def __init__(
-        self, hosts: Sequence[str], recorder: Recorder, judge: Judge, *, drift: bool
-    ) -> None:
-        self._hosts = {name: _Host(name, PLAYED[0]) for name in hosts}
+    def __init__(self, hosts: Sequence[str], recorder: Recorder) -> None:
+        self._hosts = {name: _Host(name) for name in hosts}
         self._recorder = recorder
-        self._judge = judge
-        self._drift = drift
 
     def see(self, event: TaskEvent) -> None:
         """Take one event in."""
         host = self._hosts.get(event.host)
-        if host is None or host.step is None:
+        if host is None or not host.open:
             return
-        self._advance(host, _step_of(event.play))
+        self._advance(host, event.play.partition(" ")[0].lower())
+        answer = _answer(event)
+        host.changed |= answer.changed
+        host.changes += answer.changes
+        host.not_exercised += answer.not_exercised
         if event.kind == "unreachable":
-            self._end(host, "unreachable", message_of(event.result))
+            self._break_off(host, answer, "unreachable", message_of(event.result))
         elif event.kind == "failed" and not event.ignored:
-            self._end(host, "failed", f"{_task(event)}: {message_of(event.result)}")
-        elif event.kind in {"ok", "failed"}:
-            self._take_in(host, event.result)
+            self._break_off(host, answer, "failed", _complaint(event, answer))
+        elif VERIFY in host.open and answer.observed is not None:
+            self._verified(host, answer)
 
     def close(self, ending: Ending) -> None:
         """Take in that the process has ended. What has no end is left UNKNOWN."""
+        words = ending.last_lines or "it said nothing"
+        message = "stopped while at work on it"
+        if not ending.stopped:
+            message = one_line(f"Ansible ended ({ending.status}): {words}")
         for host in self._hosts.values():
-            if host.step is None:
-                continue
-            if ending.stopped:
-                self._end(host, "unknown", "stopped while at work on it")
+            for step in list(host.open):
+                self._end(host, step, "unknown", message)
+
+    def _advance(self, host: _Host, step: str) -> None:
+        if step == CONFIGURE and CONFIGURE not in host.open:
+            self._begin(host, CONFIGURE)
+        elif step == VERIFY and VERIFY not in host.open:
+            if PREFLIGHT in host.open:
+                self._end(host, PREFLIGHT, "ok")
+            if CONFIGURE in host.open:
+                self._end(host, CONFIGURE, "changed" if host.changed else "ok")
+            host.changed, host.changes, host.not_exercised = False, [], []
+            self._begin(host, VERIFY)
+
+    def _begin(self, host: _Host, step: str) -> None:
+        self._recorder.begin([host.name], step)
+        host.open[step] = time.time()
+
+    def _break_off(self, host: _Host, answer: _Answer, outcome: str, message: str) -> None:
+        """The host fails in the step it is in; without any change that is preflight."""
+        at = list(host.open)[-1]
+        early = answer.phase == PREFLIGHT or outcome == "unreachable"
+        if early and PREFLIGHT in host.open and not host.changes:
+            at = PREFLIGHT
+        for step in list(host.open):
+            if step == at:
+                self._end(host, step, outcome, message, answer)
             else:
-                words = ending.last_lines or "it said nothing"
-                self._end(host, "unknown", f"Ansible ended ({ending.status}): {words}")
+                self._end(host, step, "ok" if PLAYED.index(step) < PLAYED.index(at) else "skipped")
 
-    def _advance(self, host: _Host, step: str | None) -> None:
-        """Close the steps that the host has left behind, and begin the one it is in."""
-        while step in PLAYED and host.step and PLAYED.index(host.step) < PLAYED.index(step):
-            following = PLAYED[PLAYED.index(host.step) + 1]
-            self._end(host, "changed" if host.changed else "ok")
-            self._recorder.begin([host.name], following)
-            self._hosts[host.name] = host = _Host(host.name, following)
-
-    def _take_in(self, host: _Host, result: dict[str, Any]) -> None:
-        host.changed |= bool(result.get("changed"))
-        host.changes += _decoded(result.get("changes", []), list[Change])
-        host.not_exercised += _decoded(result.get("not_exercised", []), list[str])
-        if host.step == PLAYED[-1] and isinstance(result.get("observed"), dict):
-            self._verify(host, result["observed"])
-
-    def _verify(self, host: _Host, observed: dict[str, Any]) -> None:
-        differences = tuple(self._judge(host.name, observed))
-        outcome = "ok" if not differences else "changed" if self._drift else "failed"
-        message = ""
-        if differences:
-            first = differences[0]
-            more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
-            message = one_line(
-                f"{first.area} {first.item}: expected {first.expected}, found {first.found}{more}"
-            )
-        facts = observed.get("facts")
-        self._end(host, outcome, message, differences, facts if isinstance(facts, dict) else None)
+    def _verified(self, host: _Host, answer: _Answer) -> None:
+        """Of a host that was only looked at, differences are news and no failure."""
+        message = _first(answer.differences)
+        self._end(host, VERIFY, "changed" if answer.differences else "ok", message, answer)
 
     def _end(
         self,
         host: _Host,
+        step: str,
         outcome: str,
         message: str = "",
-        differences: tuple[Difference, ...] = (),
-        facts: dict[str, Any] | None = None,
+        answer: _Answer | None = None,
     ) -> None:
-        step, host.step = host.step or "", None
+        started = host.open.pop(step)
+        carries = step != PREFLIGHT
         result = StepResult(
             step=step,
             outcome=outcome,
-            started=host.started,
+            started=started,
             finished=None if outcome == "unknown" else time.time(),
             message=message,
-            changes=tuple(host.changes),
-            differences=differences,
-            not_exercised=tuple(host.not_exercised),
+            changes=tuple(host.changes) if carries else (),
+            differences=answer.differences if answer else (),
+            not_exercised=tuple(host.not_exercised) if carries else (),
         )
+        facts = (answer.observed or {}).get("facts") if answer else None
         self._recorder.end(host.name, result, facts)
 
 
-def _step_of(play: str) -> str | None:
-    first = play.partition(" ")[0].lower()
-    return first if first in PLAYED else None
-
-
-def _task(event: TaskEvent) -> str:
-    return f"{event.role}: {event.task}" if event.role else event.task
-
-
-def _decoded[T](value: Any, wanted: type[T]) -> T:
+def _answer(event: TaskEvent) -> _Answer:
     try:
-        return msgspec.convert(value, wanted)
+        return msgspec.convert(event.result, _Answer)
     except msgspec.ValidationError as error:
         raise ChapelleError(
-            "A module's result is not what the run understands.",
-            expected=str(wanted),
+            "A task's result is not what a run understands.",
+            where=f"{event.host}, task {event.task!r}",
             found=str(error),
         ) from error
+
+
+def _complaint(event: TaskEvent, answer: _Answer) -> str:
+    if answer.differences:
+        return _first(answer.differences)
+    return one_line(f"{event.role}: {message_of(event.result)}".removeprefix(": "))
+
+
+def _first(differences: Sequence[Difference]) -> str:
+    if not differences:
+        return ""
+    d = differences[0]
+    more = f" (and {len(differences) - 1} more)" if len(differences) > 1 else ""
+    return one_line(f"{d.area} {d.item}: expected {d.expected}, found {d.found}{more}")
 
 
 def message_of(result: dict[str, Any]) -> str:

@@ -1,1 +1,231 @@
-"""Tasks of provision."""
+"""The tasks `plan`, `provision` and `drift`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chapelle.errors import ExitCode, InputError, RefusedError
+from chapelle.plan import plan as plans
+from chapelle.plan import scope as scopes
+from chapelle.plan.plan import Plan
+from chapelle.report import drift as drift_report
+from chapelle.report import live, summary
+from chapelle.report.plan import print_plan
+from chapelle.report.text import host_names
+from chapelle.run import provision as running
+from chapelle.run.engine import DEFAULT_MAX_FAILED
+from chapelle.run.folder import write
+from chapelle.run.provision import Done, Order
+from chapelle.run.recorder import Watcher
+from chapelle.settings import Settings
+from chapelle.tasks._command import command
+
+_SCOPE_HELP = {
+    "aisle": "aisles by number, such as 2 or 1,2, or all",
+    "rack": "racks by name, such as A2-R01,A2-R02",
+    "limit": "hosts by name or pattern, such as compute-a2-01,storage-a2-*",
+}
+
+
+class Terminal:
+    """The operator at a terminal, or the script in their place."""
+
+    def __init__(self, *, json: bool, yes: bool = False) -> None:
+        self.json = json
+        self.yes = yes
+
+    def say(self, line: str) -> None:
+        """Tell one line; on standard error, so that standard output holds results only."""
+        print(line, file=sys.stderr, flush=True)
+
+    def confirm(self, plan: Plan) -> None:
+        """Ask before the site's own servers are touched; the lab's are nobody's."""
+        if self.yes or plan.target == "lab":
+            return
+        self.say(f"{len(plan.hosts)} servers of the site will be configured:")
+        for rack in dict.fromkeys(host.rack for host in plan.hosts):
+            names = [host.name for host in plan.hosts if host.rack == rack]
+            self.say(f"  {rack}: {host_names(names, len(names))}")
+        if not sys.stdin.isatty():
+            raise _not_confirmed("nobody to ask: standard input is not a terminal")
+        print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline().strip()
+        if answer.lower() not in {"y", "yes"}:
+            raise _not_confirmed(repr(answer))
+
+    @contextmanager
+    def watch(self, plan: Plan) -> Iterator[Watcher]:
+        """Show a run as it happens."""
+        racks = {host.name: host.rack for host in plan.hosts}
+        steps = plan.hosts[0].steps
+        with live.display(live.choose_mode(json=self.json), racks, steps=steps) as watcher:
+            yield watcher
+
+
+def _not_confirmed(found: str) -> RefusedError:
+    return RefusedError(
+        "Nothing was done: nobody said yes.",
+        expected="the answer y, or the argument --yes",
+        found=found,
+        remedy="read the plan with --dry-run, then say --yes",
+    )
+
+
+@command(
+    help={
+        **_SCOPE_HELP,
+        "out": "write the plan to this file, for provision --plan",
+    }
+)
+def plan(
+    _context: object,
+    aisle: str | None = None,
+    rack: str | None = None,
+    limit: str | None = None,
+    out: str | None = None,
+) -> None:
+    """Say what provision would do. Reads NetBox and touches nothing.
+
+    A plan names the snapshot of NetBox, the commit and each host with what is intended for it, and
+    has a hash. `provision --plan FILE` applies it, or says what has moved since.
+    """
+    scope = scopes.parse(aisle=aisle, rack=rack, limit=limit)
+    made = running.plan(Settings.load(), scope, Terminal(json=False))
+    if out:
+        write(Path(out).expanduser(), plans.encode(made))
+    print_plan(made, file=out or "")
+
+
+@command(
+    help={
+        **_SCOPE_HELP,
+        "plan": "apply the plan in this file, or refuse and say what has moved",
+        "dry-run": "change nothing anywhere: show the plan and what hosts that answer would get",
+        "yes": "do not ask before servers of the site are touched",
+        "resume": "go on with the run of this id; what is done is not done again",
+        "max-failed": "hosts that may fail before the run stops after a batch "
+        f"(default {DEFAULT_MAX_FAILED}; a canary that fails always stops it)",
+        "json": "print events as JSON, one a line, and the result as the last",
+    }
+)
+def provision(
+    _context: object,
+    *,
+    aisle: str | None = None,
+    rack: str | None = None,
+    limit: str | None = None,
+    plan: str | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+    resume: str | None = None,
+    max_failed: str = str(DEFAULT_MAX_FAILED),
+    json: bool = False,
+) -> ExitCode:
+    """Bring servers to what NetBox says, verify each, and make them active.
+
+    1. NetBox is started and seeded if it is ours and needs it; a snapshot of it is taken.
+    2. Findings of severity error about a server of the scope stop here.
+    3. With target lab, the twins of the servers are started.
+    4. The aisles are locked in NetBox: one writer at a time.
+    5. First one canary, then batch by batch (one rack, one leaf pair, two power feeds each):
+       status staged, preflight, configure, verify, and status and journal entry written back.
+    6. The run stops when the canary fails, when more than --max-failed hosts have, or at Ctrl-C
+       (exit code 1): hosts at work are then UNKNOWN, and --resume checks them.
+
+    Exit codes: 0 done, 1 stopped or the program failed, 2 bad input, 3 refused, 4 locked by
+    somebody else, 5 some hosts failed.
+    """
+    settings = Settings.load()
+    terminal = Terminal(json=json, yes=yes)
+    scope = {"aisle": aisle, "rack": rack, "limit": limit}
+    order = _order(scope, plan, resume, max_failed)
+    if dry_run:
+        return _dry_run(settings, order, terminal)
+    done = running.provision(settings, order, terminal)
+    return _show(done, terminal)
+
+
+def _order(
+    scope: dict[str, str | None], plan: str | None, resume: str | None, budget: str
+) -> Order:
+    given = {
+        f"--{name}": value
+        for name, value in {**scope, "plan": plan, "resume": resume}.items()
+        if value is not None
+    }
+    if len(given) > 1 and (plan is not None or resume is not None):
+        raise InputError(
+            "Say once what is to be provisioned.",
+            where="the command line",
+            expected="one of --aisle, --rack, --limit, --plan and --resume",
+            found=" and ".join(given),
+        )
+    return Order(
+        scope=scopes.parse(**scope) if plan is None and resume is None else None,
+        plan=Path(plan).expanduser() if plan is not None else None,
+        resume=resume,
+        max_failed=_number(budget),
+    )
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise InputError(
+            "--max-failed is not a number of hosts.",
+            where="the command line",
+            expected="a whole number, such as 0 or 5",
+            found=repr(text),
+        )
+    return int(text)
+
+
+def _dry_run(settings: Settings, order: Order, terminal: Terminal) -> ExitCode:
+    if order.resume:
+        raise InputError(
+            "--resume goes on with a run, and a dry run does nothing to go on with.",
+            where="the command line",
+            expected="--dry-run with --aisle, --rack, --limit or --plan",
+            found="--dry-run --resume",
+        )
+    if order.scope:
+        made = running.plan(settings, order.scope, terminal)
+    else:
+        made = plans.read(order.plan or Path())
+    if not terminal.json:
+        print_plan(made, file=str(order.plan or ""))
+    return _show(running.dry_run(settings, made, terminal), terminal)
+
+
+def _show(done: Done, terminal: Terminal) -> ExitCode:
+    if terminal.json:
+        summary.print_json(done.result)
+    else:
+        report = done.report or ""
+        summary.print_summary(done.result, netbox_url=done.netbox_url, report=report)
+    return ExitCode(done.result.exit_code)
+
+
+@command(help={**_SCOPE_HELP, "json": "print the differences as one line of JSON"})
+def drift(
+    _context: object,
+    aisle: str | None = None,
+    rack: str | None = None,
+    limit: str | None = None,
+    json: bool = False,
+) -> ExitCode:
+    """Say in what servers differ from what NetBox says. Changes nothing.
+
+    The roles run in check mode, then each server is verified: one line a difference, and the
+    command that mends it. Exit codes: 0 no difference, 99 differences, 5 servers that could not be
+    looked at.
+    """
+    scope = scopes.parse(aisle=aisle, rack=rack, limit=limit)
+    terminal = Terminal(json=json)
+    done = running.drift(Settings.load(), scope, terminal)
+    if json:
+        drift_report.print_json(done.result)
+    else:
+        drift_report.print_drift(done.result)
+        summary.print_summary(done.result, netbox_url=done.netbox_url, report=done.report or "")
+    return ExitCode(done.result.exit_code)

@@ -1,0 +1,80 @@
+"""A run's own directory: its plan and snapshot, Ansible's artifacts, the result and the report."""
+
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from chapelle.errors import ChapelleError
+from chapelle.model.outcome import RunResult
+from chapelle.model.snapshot import Snapshot
+from chapelle.plan import plan as plans
+from chapelle.plan.plan import Plan
+from chapelle.report import html
+
+# Directories of runs that are kept; the journal keeps all runs.
+KEPT = 100
+
+
+class Folder:
+    """The directory of one run below `runs`, made with mode 0700."""
+
+    def __init__(self, runs: Path, run: str) -> None:
+        self.run = run
+        self.path = runs / run
+
+    @property
+    def plan(self) -> Path:
+        """The plan, as `plan.encode` writes it."""
+        return self.path / "plan.json"
+
+    @property
+    def snapshot(self) -> Path:
+        """The snapshot that Ansible's inventory reads."""
+        return self.path / "snapshot.json"
+
+    @property
+    def report(self) -> Path:
+        """What people read."""
+        return self.path / "report.html"
+
+    def fill(self, plan: Plan, snapshot: Snapshot) -> None:
+        """Write what the run works from; directories of runs long past are removed."""
+        for directory in (self.path.parent, self.path):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write(self.plan, plans.encode(plan))
+        write(self.snapshot, snapshot.data)
+        runs = sorted(path for path in self.path.parent.iterdir() if path.is_dir())
+        for old in runs[:-KEPT]:
+            if old != self.path:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def conclude(self, result: RunResult) -> None:
+        """Write the result, for machines and for people."""
+        data = msgspec.json.encode(result)
+        write(self.path / "result.json", msgspec.json.format(data) + b"\n")
+        write(self.report, html.render(result).encode())
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace a file atomically; only its owner may read it.
+
+    Raises:
+        ChapelleError: the disk is full, or the directory is missing or not ours to write.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise ChapelleError(
+            "A file cannot be written.",
+            where=str(path),
+            expected="a directory of ours with space left",
+            found=error.strerror or str(error),
+        ) from error

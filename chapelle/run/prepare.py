@@ -1,0 +1,148 @@
+"""What a run needs before it begins: NetBox, a snapshot, sound content, hosts that can answer.
+
+Each function does nothing when there is nothing to do, so that the first `provision` on a fresh
+machine and the hundredth take the same way.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+
+from chapelle import lab
+from chapelle.checks import netbox as checks
+from chapelle.errors import HostsFailedError, InputError
+from chapelle.lab import wires
+from chapelle.model.datacentre import Datacentre
+from chapelle.model.finding import Finding, ObjectRef
+from chapelle.netbox import access, seed, server, snapshot
+from chapelle.run.commit import commit
+from chapelle.run.reach import lab_kernel
+from chapelle.settings import Settings
+
+Say = Callable[[str], None]
+
+# Findings shown before the rest are only counted.
+_SHOWN = 10
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds now: NetBox's content, where it came from, and the code."""
+
+    dc: Datacentre
+    netbox_url: str
+    commit: str
+
+
+def netbox(settings: Settings, say: Say) -> None:
+    """See that our own NetBox runs and was seeded; another's is taken as it is.
+
+    Raises:
+        ChapelleError: it cannot be started, or the design cannot be brought into it.
+    """
+    if settings.external_netbox:
+        return
+    server.up(settings, say)
+    # Only an empty NetBox is seeded, or one whose seeding was cut short: what people have changed
+    # since is theirs.
+    unfinished = settings.state / "netbox" / "seeding"
+    api = access.connect(access.access(settings, "read"))
+    if unfinished.exists() or api.dcim.sites.count() == 0:
+        say("seeding NetBox with the design in inventory/design")
+        unfinished.touch()
+        result = seed.seed(settings, dry_run=False)
+        if result.conflicts:
+            raise InputError(
+                "The design could not be brought into NetBox.",
+                where=result.url,
+                found="; ".join(str(conflict) for conflict in result.conflicts[:3]),
+                remedy="invoke netbox.seed says more",
+            )
+        unfinished.unlink()
+        say(f"seeded: {result.created} objects")
+
+
+def scene(settings: Settings, say: Say) -> Scene:
+    """Take a snapshot of what NetBox says now.
+
+    Raises:
+        ChapelleError: NetBox cannot be read, or the code has no commit.
+    """
+    taken = snapshot.take(settings, say)
+    return Scene(
+        dc=Datacentre(taken.snapshot),
+        netbox_url=taken.meta.netbox_url,
+        commit=commit(settings.root),
+    )
+
+
+def kernel(settings: Settings) -> Mapping[str, bool]:
+    """What the kernel of the hosts can do: a site's can do all, the lab's is this machine's."""
+    if settings.target == "site":
+        return {}
+    return lab_kernel(settings) or wires.kernel_support()
+
+
+def require_sound(dc: Datacentre, device_ids: Collection[int], say: Say) -> None:
+    """Make sure that nothing in NetBox makes one of these devices unfit for a run.
+
+    Raises:
+        InputError: there are findings of severity `error` about them; they are named.
+    """
+    findings = [
+        finding
+        for finding in checks.check(dc)
+        if finding.severity == "error"
+        and any(_concerns(dc, reference) & set(device_ids) for reference in finding.objects)
+    ]
+    if not findings:
+        return
+    for finding in findings[:_SHOWN]:
+        say(_line(finding))
+    raise InputError(
+        f"NetBox's content makes servers of this scope unfit for a run: {len(findings)} findings.",
+        where="; ".join(sorted({o.name for f in findings for o in f.objects})[:_SHOWN]),
+        expected="no finding of severity error",
+        found=_line(findings[0]),
+        remedy="mend them in NetBox; invoke check lists them all",
+    )
+
+
+def _line(finding: Finding) -> str:
+    names = ", ".join(reference.name for reference in finding.objects)
+    return f"{finding.rule}: {names}: expected {finding.expected}, found {finding.found}"
+
+
+def _concerns(dc: Datacentre, reference: ObjectRef) -> set[int]:
+    """The ids of the devices that a finding about this object is about."""
+    if reference.endpoint == "dcim/racks":
+        return {device.id for device in dc.servers if device.rack == reference.id}
+    return {reference.id} if reference.endpoint == "dcim/devices" else set()
+
+
+def hosts(settings: Settings, dc: Datacentre, names: Collection[str], say: Say) -> None:
+    """See that the hosts can answer: with target lab, that their twins run.
+
+    A twin that does not come up is like a server that is down: the run will find it unreachable.
+    """
+    if settings.target != "lab":
+        return
+    last = [""]
+
+    def progress(done: int, total: int) -> None:
+        line = f"{done} of {total} nodes answer"
+        if total and (done == total or done % 25 == 0) and line != last[0]:
+            last[0] = line
+            say(line)
+
+    try:
+        lab.up(settings, dc, sorted(names), say, progress)
+    except HostsFailedError as error:
+        say(str(error))
+
+
+def owner() -> str:
+    """Who runs this, for journals and locks: user@machine."""
+    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid{os.getuid()}"
+    return f"{user}@{socket.gethostname()}"

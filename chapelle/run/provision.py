@@ -1,0 +1,285 @@
+"""The commands `plan`, `provision` and `drift` from beginning to end, without their printing.
+
+scope -> NetBox -> snapshot -> checks -> hosts -> plan -> yes -> lock -> run -> report
+"""
+
+import secrets
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from chapelle.drivers import process
+from chapelle.errors import RefusedError
+from chapelle.model.outcome import STEPS, RunResult
+from chapelle.plan import plan as plans
+from chapelle.plan.plan import Plan
+from chapelle.plan.scope import Scope, select
+from chapelle.run import prepare, resume
+from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
+from chapelle.run.folder import Folder
+from chapelle.run.interrupt import interruptible
+from chapelle.run.journal import Journal, RunRecord
+from chapelle.run.prepare import Scene
+from chapelle.run.recorder import Recorder, Watcher
+from chapelle.run.resume import Left
+from chapelle.settings import Settings
+
+
+class Operator(Protocol):
+    """Whoever typed the command, as far as a run speaks with them."""
+
+    def say(self, line: str) -> None:
+        """Tell one line about what is being prepared."""
+
+    def confirm(self, plan: Plan) -> None:
+        """Ask whether the plan may be carried out, and raise RefusedError if not."""
+
+    def watch(self, plan: Plan) -> AbstractContextManager[Watcher]:
+        """Show a run as it happens."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to provision: exactly one of a scope, a plan's file, and a run to be gone on with."""
+
+    scope: Scope | None = None
+    plan: Path | None = None
+    resume: str | None = None
+    max_failed: int = DEFAULT_MAX_FAILED
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that has ended: its result, NetBox's address, and the report if there is one."""
+
+    result: RunResult
+    netbox_url: str
+    report: Path | None = None
+
+
+def journal_of(settings: Settings) -> Journal:
+    """The journal of this installation."""
+    return Journal(settings.state / "journal.sqlite")
+
+
+def folder_of(settings: Settings, run: str) -> Folder:
+    """The directory of a run."""
+    return Folder(settings.state / "runs", run)
+
+
+# -- plan -----------------------------------------------------------------------------------------
+
+
+def plan(settings: Settings, scope: Scope, operator: Operator, kind: str = "provision") -> Plan:
+    """What would be done to the servers of a scope. NetBox is read, and nothing is touched.
+
+    Raises:
+        InputError: the scope means nothing, or NetBox's content makes servers unfit for a run.
+    """
+    return _plan(settings, prepare.scene(settings, operator.say), scope, operator, kind)
+
+
+def _plan(
+    settings: Settings, scene: Scene, scope: Scope, operator: Operator, kind: str = "provision"
+) -> Plan:
+    selection = select(scene.dc, scope)
+    for device in selection.left_out:
+        operator.say(f"{device.name} is left out: its status is {device.status}")
+    prepare.require_sound(scene.dc, {device.id for device in selection.devices}, operator.say)
+    return plans.build(
+        scene.dc,
+        scope,
+        kind=kind,
+        target=settings.target,
+        commit=scene.commit,
+        kernel=prepare.kernel(settings),
+    )
+
+
+# -- provision ------------------------------------------------------------------------------------
+
+
+def provision(settings: Settings, order: Order, operator: Operator) -> Done:
+    """Bring servers to what NetBox says.
+
+    Raises:
+        InputError: the order is wrong, or NetBox's content is.
+        RefusedError: the plan no longer holds, or the operator says no. Nothing was changed.
+        LockedError: somebody else is at work there. Nothing was changed.
+    """
+    from chapelle.netbox import lock  # noqa: PLC0415
+    from chapelle.netbox.writeback import Writer  # noqa: PLC0415
+
+    folder = folder_of(settings, order.resume or _new_id())
+    with closing(journal_of(settings)) as journal:
+        left = resume.left(journal, order.resume, folder.path) if order.resume else None
+        kept = left.plan if left else plans.read(order.plan) if order.plan else None
+        prepare.netbox(settings, operator.say)
+        scene = prepare.scene(settings, operator.say)
+        if left and not left.hosts:
+            operator.say(f"run {folder.run}: nothing is left to do")
+            return Done(result=journal.result(folder.run), netbox_url=scene.netbox_url)
+        _start_hosts(settings, scene, kept, order.scope, operator)
+        made = kept or _plan(settings, scene, _given(order.scope), operator)
+        _require_holds(settings, made, scene, left)
+        if left:
+            _tell_left(left, operator)
+        operator.confirm(made)
+        reason = f"provision {made.scope}"
+        with lock.hold(settings, list(made.aisles), run=folder.run, reason=reason) as held:
+            scene = prepare.scene(settings, operator.say)
+            _require_holds(settings, made, scene, left)  # also now that nobody else may write
+            folder.fill(made, scene.dc.snapshot)
+            if left:
+                journal.take_over(folder.run, process.own())
+            else:
+                journal.open_run(_record(folder.run, made), made.hosts)
+            return _carry_out(
+                settings, made, scene, operator, journal=journal, folder=folder,
+                lock=held, writer=Writer(settings), max_failed=order.max_failed,
+            )  # fmt: skip
+
+
+def _given(scope: Scope | None) -> Scope:
+    if scope is None:
+        raise ValueError("an order without scope, plan and run")
+    return scope
+
+
+def _start_hosts(
+    settings: Settings, scene: Scene, kept: Plan | None, scope: Scope | None, operator: Operator
+) -> None:
+    if kept is None:
+        names = {device.name or "" for device in select(scene.dc, _given(scope)).devices}
+    else:
+        names = set(kept.by_name) & set(scene.dc.devices_by_name)
+    prepare.hosts(settings, scene.dc, names, operator.say)
+
+
+def _require_holds(settings: Settings, made: Plan, scene: Scene, left: Left | None) -> None:
+    """Make sure that nothing has moved since the plan was made.
+
+    Raises:
+        RefusedError: something has; each movement is named.
+    """
+    lines = plans.moved(
+        made,
+        scene.dc,
+        target=settings.target,
+        commit=scene.commit,
+        kernel=prepare.kernel(settings),
+        only=left.hosts if left else None,
+        own_statuses=left.own_statuses if left else None,
+    )
+    if lines:
+        raise RefusedError(
+            "The plan no longer holds: something has moved since it was made.",
+            where=f"plan {made.hash[:12]}, {made.scope}",
+            expected="the same NetBox content, commit and target",
+            found="\n            ".join(lines),
+            remedy=f"make a new plan: invoke plan {made.scope}, or invoke provision {made.scope}",
+        )
+
+
+def _tell_left(left: Left, operator: Operator) -> None:
+    done = len(left.plan.hosts) - len(left.hosts)
+    operator.say(f"{done} of {len(left.plan.hosts)} hosts are done and are not touched again")
+    if left.unknown:
+        operator.say(
+            f"UNKNOWN, to be checked by running their steps again: {', '.join(left.unknown)}"
+        )
+
+
+# -- drift and dry run ----------------------------------------------------------------------------
+
+
+def drift(settings: Settings, scope: Scope, operator: Operator) -> Done:
+    """Compare servers with what NetBox says. Nothing is changed on them or in NetBox.
+
+    Raises:
+        InputError: the scope means nothing, or NetBox's content makes servers unfit for a run.
+    """
+    scene = prepare.scene(settings, operator.say)
+    made = _plan(settings, scene, scope, operator, "drift")
+    folder = folder_of(settings, _new_id())
+    with closing(journal_of(settings)) as journal:
+        folder.fill(made, scene.dc.snapshot)
+        journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        return _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
+
+
+def dry_run(settings: Settings, made: Plan, operator: Operator) -> Done:
+    """What a run would change on the hosts of a plan that answer. Not even the journal is touched.
+
+    Raises:
+        RefusedError: the plan no longer holds.
+    """
+    scene = prepare.scene(settings, operator.say)
+    _require_holds(settings, made, scene, None)
+    with (
+        tempfile.TemporaryDirectory(prefix="chapelle-") as scratch,
+        closing(Journal(Path(scratch) / "journal.sqlite")) as journal,
+    ):
+        folder = Folder(Path(scratch), _new_id())
+        folder.fill(made, scene.dc.snapshot)
+        journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        done = _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
+        return msgspec.structs.replace(done, report=None)
+
+
+# -- all of them ----------------------------------------------------------------------------------
+
+
+def _carry_out(
+    settings: Settings,
+    made: Plan,
+    scene: Scene,
+    operator: Operator,
+    *,
+    journal: Journal,
+    folder: Folder,
+    **writing: Any,
+) -> Done:
+    steps = STEPS if writing else STEPS[:-1]
+    with operator.watch(made) as watch, interruptible(operator.say) as interrupt:
+        work = Work(
+            settings=settings,
+            plan=made,
+            directory=folder.path,
+            statuses=_statuses(made, scene),
+            recorder=Recorder(journal, folder.run, steps, watch),
+            interrupt=interrupt,
+            **writing,
+        )
+        result = Engine(work).run()
+    folder.conclude(result)
+    return Done(result=result, netbox_url=scene.netbox_url, report=folder.report)
+
+
+def _statuses(made: Plan, scene: Scene) -> Mapping[str, str]:
+    devices = {host.name: scene.dc.devices.get(host.device_id) for host in made.hosts}
+    return {name: device.status for name, device in devices.items() if device}
+
+
+def _record(run: str, made: Plan, *, dry_run: bool = False) -> RunRecord:
+    return RunRecord(
+        id=run,
+        kind=made.kind,
+        target=made.target,
+        owner=prepare.owner(),
+        started=time.time(),
+        snapshot=made.snapshot,
+        plan=made.hash,
+        commit_id=made.commit,
+        scope=made.scope,
+        dry_run=dry_run,
+        process=process.own(),
+    )
+
+
+def _new_id() -> str:
+    """A run's name: when it began (UTC), and four digits of chance."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
