@@ -11,7 +11,7 @@ import msgspec
 from chapelle.errors import ChapelleError
 from chapelle.model.references import LISTS
 from chapelle.model.snapshot import OPERATIONAL_CUSTOM_FIELDS
-from chapelle.netbox.reading import Get
+from chapelle.netbox.reading import Get, Query
 
 _PATH = "core/object-changes/"
 _WINDOW = 200
@@ -106,12 +106,12 @@ def since(get: Get, before: Mark) -> tuple[list[Change], Mark]:
     return changes, Mark(ids=frozenset(latest))
 
 
-def _details(ids: list[int]) -> dict[str, str | int | list[int]]:
+def _details(ids: list[int]) -> Query:
     fields = ",".join(_Entry.__struct_fields__)
     return {"fields": fields, "id": ids, "limit": len(ids)}
 
 
-def _get(get: Get, query: dict[str, str | int | list[int]]) -> _Page:
+def _get(get: Get, query: Query) -> _Page:
     try:
         return msgspec.json.decode(get(_PATH, query), type=_Page)
     except msgspec.DecodeError as error:

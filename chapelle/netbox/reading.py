@@ -10,6 +10,8 @@ from chapelle.model.records import ENDPOINTS, Content, Record
 from chapelle.model.references import MODELS
 from chapelle.netbox.decoding import Page, decode_page, wanted_fields
 
+type Query = dict[str, str | int | list[int]]
+
 # `get(path below /api/, query parameters)` gives the bytes of a successful answer.
 type Get = Callable[[str, Mapping[str, str | int | list[int]]], bytes]
 
@@ -63,7 +65,7 @@ def read_some(get: Get, list_name: str, ids: list[int]) -> dict[int, Record]:
     found: dict[int, Record] = {}
     for start in range(0, len(ids), IDS_A_REQUEST):
         chunk = ids[start : start + IDS_A_REQUEST]
-        query: dict[str, str | int | list[int]] = {
+        query: Query = {
             "fields": wanted_fields(list_name),
             "id": chunk,
             "limit": len(chunk),
@@ -74,7 +76,7 @@ def read_some(get: Get, list_name: str, ids: list[int]) -> dict[int, Record]:
 
 
 def _page(get: Get, list_name: str, offset: int, size: int = PAGE_SIZE) -> Page:
-    query: dict[str, str | int | list[int]] = {
+    query: Query = {
         "fields": wanted_fields(list_name),
         "ordering": "id",
         "limit": size,

@@ -9,9 +9,11 @@ import datetime
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
+import requests
 
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.records import Content
@@ -28,6 +30,14 @@ ATTEMPTS = 4
 ROUNDS = 20
 
 type Say = Callable[[str], None]
+
+
+# What requests calls an answer that ends too early.
+_BROKEN_OFF = (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError)
+
+
+class _Status(msgspec.Struct, rename={"version": "netbox-version"}):
+    version: str
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,19 +69,39 @@ def take(settings: Settings, say: Say | None = None) -> Taken:
     Raises:
         ChapelleError: NetBox cannot be reached or answers wrongly, or it keeps changing.
     """
-    credentials = access.access(settings, "read")
-    api = access.connect(credentials)
-    content = read_settled(access.getter(api), say or (lambda _line: None))
+    granted = access.access(settings, "read")
+    get = _patient(access.getter(access.connect(granted)))
+    with ThreadPoolExecutor(1) as pool:
+        version = pool.submit(_version, get)
+        content = read_settled(get, say or (lambda _line: None))
     snapshot = Snapshot(content)
     meta = Meta(
         hash=snapshot.hash,
         taken_at=datetime.datetime.now(datetime.UTC),
-        netbox_url=credentials.url,
-        netbox_version=api.version,
-        embedded=not settings.external_netbox,
+        netbox_url=granted.url,
+        netbox_version=version.result(),
+        embedded=granted.embedded,
     )
     _store(settings, snapshot, meta)
     return Taken(snapshot=snapshot, meta=meta)
+
+
+def _version(get: Get) -> str:
+    return msgspec.json.decode(get("status/", {}), type=_Status).version
+
+
+def _patient(get: Get) -> Get:
+    """Ask again when the connection broke inside an answer, which the session does not repeat."""
+
+    def once_more(path: str, query: access.Query) -> bytes:
+        try:
+            return get(path, query)
+        except access.UnreachableError as error:
+            if not isinstance(error.__cause__, _BROKEN_OFF):
+                raise
+            return get(path, query)
+
+    return once_more
 
 
 def latest(settings: Settings, max_age: float | None = None) -> Taken | None:
