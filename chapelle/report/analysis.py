@@ -14,7 +14,7 @@ from chapelle.model.outcome import (
     RunResult,
     StepResult,
 )
-from chapelle.report.text import BAD_OUTCOMES
+from chapelle.report.text import BAD_OUTCOMES, STYLES
 
 # More hosts than these in one command are named by their rack or by the scope of the run.
 _HOSTS_IN_COMMAND = 4
@@ -58,9 +58,40 @@ def counts(result: RunResult) -> dict[str, int]:
     return {name: found[name] for name in HOST_OUTCOMES if found[name]}
 
 
+def word(result: RunResult, outcome: str) -> str:
+    """What an outcome is called in this run: where nothing is changed, `changed` would be false."""
+    if outcome == "changed" and result.kind == "drift":
+        return "differing"
+    if outcome == "changed" and result.dry_run:
+        return "to be changed"
+    return outcome
+
+
+def styled_counts(result: RunResult) -> list[tuple[str, str]]:
+    """`3 failed` and the like, each with the style of its outcome."""
+    return [
+        (f"{count} {word(result, name)}", STYLES[name]) for name, count in counts(result).items()
+    ]
+
+
+def kind(result: RunResult) -> str:
+    """What the run was, in words. A drift never changes anything, which need not be said."""
+    if result.dry_run and result.kind != "drift":
+        return f"{result.kind} (dry run)"
+    return result.kind
+
+
 def all_as_intended(result: RunResult) -> bool:
     """Whether the run was through with every host and none needed a change."""
     return bool(result.hosts) and set(counts(result)) == {"unchanged"} and not result.stopped
+
+
+def tone(result: RunResult) -> str:
+    """`good`, `warn` when differences were looked for and found, `bad` when something failed."""
+    outcomes = set(counts(result))
+    if result.stopped or outcomes - {"unchanged", "changed"}:
+        return "bad"
+    return "warn" if result.kind == "drift" and "changed" in outcomes else "good"
 
 
 def trouble_step(host: HostResult) -> StepResult | None:
@@ -94,13 +125,14 @@ def troubles(result: RunResult) -> list[Trouble]:
             step=step,
             outcome=outcome,
             message=words,
-            remedy=_remedy(result, outcome, hosts),
+            remedy=remedy(result, outcome, hosts),
         )
         for (outcome, step, words), hosts in groups.items()
     ]
 
 
-def _remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
+def remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
+    """The command for hosts that ended with `outcome`, once its cause is mended."""
     if outcome == "unknown" and result.kind == "provision":
         return resume(result)
     return again(result.kind, result, hosts)

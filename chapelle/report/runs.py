@@ -36,12 +36,12 @@ def print_runs(results: Sequence[RunResult], out: TextIO | None = None) -> None:
         (
             result.id,
             moment(result.started)[:16],
-            result.kind + (" (dry run)" if result.dry_run and result.kind != "drift" else ""),
+            analysis.kind(result),
             result.scope,
             state(result),
             str(result.exit_code) if result.finished is not None else "-",
             _took(result),
-            ", ".join(f"{count} {name}" for name, count in analysis.counts(result).items()),
+            ", ".join(text for text, _ in analysis.styled_counts(result)),
         )
         for result in results
     ]
@@ -62,7 +62,7 @@ def print_run(result: RunResult, out: TextIO | None = None, *, report: str = "")
     page = Page(out or sys.stdout)
     page.line(f"Run {result.id}", "bold")
     facts = {
-        "what": f"{result.kind} {result.scope}{' (dry run)' if result.dry_run else ''}",
+        "what": f"{analysis.kind(result)} {result.scope}",
         "target": target_name(result.target),
         "started": moment(result.started),
         "took": _took(result),
@@ -79,7 +79,7 @@ def print_run(result: RunResult, out: TextIO | None = None, *, report: str = "")
             page.line(f"  {name:<10} {value}")
     for line in result.stopped.splitlines():
         page.line(f"  stopped    {line}", "bold red")
-    page.counts(analysis.counts(result))
+    page.parts(analysis.styled_counts(result))
     _print_hosts(page, result)
     _print_changes(page, result)
     if result.finished is None and result.kind == "provision":

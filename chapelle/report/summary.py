@@ -24,6 +24,8 @@ _CHANGES_SHOWN = 8
 _ITEMS_NAMED = 2
 _HOSTS_NAMED = 3
 
+_TONES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
+
 
 def print_summary(
     result: RunResult,
@@ -83,16 +85,14 @@ def _headline_of_changes(result: RunResult, changed: int) -> str:
 
 
 def _print_head(page: Page, result: RunResult) -> None:
-    ok = not result.stopped and not set(analysis.counts(result)) - {"unchanged", "changed"}
     page.line()
-    page.paragraph(headline(result), style="bold green" if ok else "bold red")
+    page.paragraph(headline(result), style=_TONES[analysis.tone(result)])
     for line in result.stopped.splitlines()[1:]:
         page.line(line)
-    page.counts(analysis.counts(result))
+    page.parts(analysis.styled_counts(result))
     took = duration(result.finished - result.started) if result.finished else "unfinished"
-    mode = "dry run, " if result.dry_run and result.kind != "drift" else ""
     page.paragraph(
-        f"Run {result.id}: {result.kind} {result.scope}, {mode}{took}, "
+        f"Run {result.id}: {analysis.kind(result)} {result.scope}, {took}, "
         f"target {target_name(result.target)}.",
         indent="  ",
     )

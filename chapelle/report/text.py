@@ -211,9 +211,7 @@ class Page:
         for line in body:
             self.line(line)
 
-    def counts(self, numbers: dict[str, int]) -> None:
-        """Outcomes and how many there are of each, in one line."""
-        shown = Text(", ").join(
-            Text(f"{count} {name}", style=STYLES.get(name, "")) for name, count in numbers.items()
-        )
+    def parts(self, parts: Iterable[tuple[str, str]]) -> None:
+        """Several texts, each with its style, in one line with commas between."""
+        shown = Text(", ").join(Text(clean(text), style=style) for text, style in parts)
         self._console.print(shown, soft_wrap=True)

@@ -92,10 +92,12 @@ def steps(
 
 def host(name: str, outcome: str = "unchanged", steps: tuple[StepResult, ...] = ()) -> HostResult:
     """One of the 75, or one beside them."""
-    rack, role, position = hosts().get(name, ("A2-R01", "compute", 40.0))
+    known = hosts()
+    rack, role, position = known.get(name, ("A2-R01", "compute", 40.0))
+    status = {"changed": "active", "unchanged": "active", "pending": "planned", "unknown": "staged"}
     return HostResult(
         host=name,
-        device_id=1000 + len(name),
+        device_id=1000 + (list(known).index(name) if name in known else len(known)),
         aisle="2",
         rack=rack,
         role=role,
@@ -103,7 +105,7 @@ def host(name: str, outcome: str = "unchanged", steps: tuple[StepResult, ...] = 
         u_height=2.0 if role == "storage" else 1.0,
         outcome=outcome,
         status_before="planned" if outcome != "unchanged" else "active",
-        status_after="active" if outcome in ("changed", "unchanged") else "failed",
+        status_after=status.get(outcome, "failed"),
         steps=steps,
     )
 
