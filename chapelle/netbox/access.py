@@ -29,6 +29,7 @@ VARIABLES = {"read": "NETBOX_TOKEN_RO", "write": "NETBOX_TOKEN", "seed": "NETBOX
 # Seconds to connect, and between two bytes of an answer. NetBox builds a page of 1,000 in 10 s.
 TIMEOUT = (5.0, 60.0)
 AWAY = {502, 503, 504}
+BROKEN = 500
 
 type Json = dict[str, Any]
 type Query = Mapping[str, str | int | list[int]]
@@ -39,6 +40,10 @@ class UnreachableError(ChapelleError):
 
     A write that ended so may have been done or not.
     """
+
+
+class BrokenError(UnreachableError):
+    """NetBox stumbled over the request (500): its database is away, or it has a fault."""
 
 
 class NotNetBoxError(InputError):
@@ -157,7 +162,7 @@ class Session(requests.Session):
         Returns: an answer of NetBox, whatever its status.
 
         Raises:
-            UnreachableError: no answer came, or 502, 503 or 504.
+            UnreachableError: no answer came, or 500, 502, 503 or 504.
             NotNetBoxError: the answer is not of a NetBox 4.7 or later.
             TokenError: NetBox does not accept the token.
         """
@@ -247,6 +252,13 @@ def judge(granted: Access, answer: requests.Response) -> None:
             where=granted.url,
             found=_words(answer),
             remedy=granted.remedy,
+        )
+    if answer.status_code == BROKEN:
+        raise BrokenError(
+            f"NetBox stumbled over {answer.request.method} {urlsplit(answer.url).path}.",
+            where=granted.url,
+            found=_words(answer),
+            remedy="see NetBox's log (embedded: logs/web.log), or " + granted.remedy,
         )
     version = answer.headers.get("API-Version", "")
     kind = answer.headers.get("Content-Type", "")

@@ -123,7 +123,8 @@ def run(layout: Layout, program: str, *arguments: str | Path) -> str:
 
 
 def _ready(layout: Layout) -> bool:
-    command = [binaries(layout) / "pg_isready", "-q", "-h", layout.postgres_socket, "-U", ROLE]
+    command = [binaries(layout) / "pg_isready", "-q", "-d", "postgres", "-U", ROLE]
+    command += ["-h", layout.postgres_socket]
     return subprocess.run([str(part) for part in command], check=False, cwd="/").returncode == 0
 
 

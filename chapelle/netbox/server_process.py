@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from chapelle.errors import ChapelleError
-from chapelle.netbox.server_layout import Layout, write_private
+from chapelle.netbox.server_layout import Layout, read_json, write_private
 
 MARK = "CHAPELLE_NETBOX_HOME"
 LOG_LIMIT = 5 * 2**20
@@ -27,38 +27,31 @@ LOG_LIMIT = 5 * 2**20
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Which process it was. `started` is in clock ticks after boot (proc(5), stat field 22)."""
+def identity(pid: int) -> str:
+    """What names a process of this machine for good: `<boot id>:<pid>:<clock ticks after boot>`.
 
-    pid: int
-    started: int
-    boot: str
-
-
-def boot_id() -> str:
-    """The machine's boot, a UUID (random(4))."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-
-
-def start_time(pid: int) -> int | None:
-    """When the process started, in clock ticks after boot; None when it is gone or a zombie."""
+    Returns: the empty string when there is no such process, or only a zombie. Source: proc(5),
+        /proc/pid/stat, fields 3 and 22; random(4), boot_id.
+    """
     if child := _children.get(pid):
         child.poll()
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])
+        return ""
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "" if fields[0] in "ZX" else f"{boot}:{pid}:{fields[19]}"
+
+
+def alive(name: str) -> bool:
+    """Whether the process with that identity still runs."""
+    return bool(name) and identity(_pid(name)) == name
 
 
 def running(layout: Layout, name: str) -> int | None:
     """The process id of the service, when it runs."""
-    try:
-        record = msgspec.json.decode(layout.record(name).read_bytes(), type=Record)
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return None
-    alive = record.boot == boot_id() and start_time(record.pid) == record.started
-    return record.pid if alive else None
+    recorded = str(read_json(layout.record(name)).get("process") or "")
+    return _pid(recorded) if alive(recorded) else None
 
 
 def spawn(
@@ -97,10 +90,8 @@ def spawn(
     finally:
         os.close(output)
     _children[process.pid] = process
-    started = start_time(process.pid)
-    if started is not None:
-        record = Record(pid=process.pid, started=started, boot=boot_id())
-        write_private(layout.record(name), msgspec.json.encode(record).decode())
+    record = {"process": identity(process.pid)}
+    write_private(layout.record(name), msgspec.json.encode(record).decode())
     return process.pid
 
 
@@ -173,7 +164,7 @@ def strays(layout: Layout) -> list[int]:
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             if mark in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
-    return sorted(pid for pid in found if start_time(pid) is not None)
+    return sorted(pid for pid in found if identity(pid))
 
 
 def session(pid: int) -> int:
@@ -182,6 +173,10 @@ def session(pid: int) -> int:
         return os.getsid(pid)
     except ProcessLookupError:
         return 0
+
+
+def _pid(name: str) -> int:
+    return int(name.split(":")[1])
 
 
 def _end(pid: int, first: signal.Signals, timeout: float) -> None:

@@ -40,6 +40,8 @@ REDIS = {{
 }}
 SECRET_KEY = {secret_key!r}
 API_TOKEN_PEPPERS = {{1: {pepper!r}}}
+# No user may more than its object permissions say; by default each may make itself tokens.
+DEFAULT_PERMISSIONS = {{}}
 # Nothing leaves the machine: no release check, no census, no catalogue, no links to a chat.
 ISOLATED_DEPLOYMENT = True
 CENSUS_REPORTING_ENABLED = False

@@ -1,0 +1,357 @@
+"""The lock of an aisle, held in NetBox: one writer for each aisle, whoever and wherever.
+
+The lock is the custom field `chapelle_lock` of the aisle's location. It is taken by compare and
+swap: read the location with its ETag, write with If-Match; of several that do so at one time NetBox
+lets exactly one through and answers the others 412 (RFC 9110, 13.1.1). It expires, so that a
+controller that died does not lock an aisle for ever, and is renewed while its holder lives. Time is
+NetBox's (the header Date), so controllers' clocks need not agree.
+"""
+
+import contextlib
+import datetime
+import email.utils
+import getpass
+import logging
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from time import monotonic
+from typing import Any
+
+import msgspec
+import requests
+
+from chapelle.errors import ChapelleError, InputError, LockedError
+from chapelle.netbox.access import Session, UnreachableError, access, get_json, require
+from chapelle.netbox.server_process import alive, identity
+from chapelle.settings import Settings
+
+FIELD = "chapelle_lock"
+ATTEMPTS = 10
+RELEASE_PATIENCE = 20.0  # seconds; after that the expiry does it
+
+Say = Callable[[str], None]
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """Who holds the lock. `process` is an identity of server_process; `nonce` tells holds apart."""
+
+    run: str
+    owner: str
+    host: str
+    process: str
+    reason: str
+    nonce: str
+    since: datetime.datetime
+    expires: datetime.datetime
+
+
+class Aisle(msgspec.Struct, frozen=True, kw_only=True):
+    """A location as read: who holds it, the ETag of that reading and NetBox's time then."""
+
+    id: int
+    name: str
+    holder: Holder | None
+    etag: str
+    now: datetime.datetime
+
+
+class Lock:
+    """A lock on some aisles. Made and released by `hold`."""
+
+    def __init__(
+        self, session: Session, slugs: Sequence[str], *, run: str, reason: str, ttl: float, say: Say
+    ) -> None:
+        self.slugs = sorted(set(slugs))  # one order for all, so that no two wait for each other
+        self.run = run
+        self.reason = reason
+        self.ttl = ttl
+        self._session = session
+        self._say = say
+        self._nonce = secrets.token_hex(8)
+        self._ids: dict[str, int] = {}
+        self._since: datetime.datetime | None = None
+        self._renewed = monotonic()
+        self._lost: LockedError | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
+
+    def check(self) -> None:
+        """Make sure that we still hold the lock. Cheap: makes no request.
+
+        Raises:
+            LockedError: another holds it, or it could not be renewed before it expired.
+        """
+        if self._lost:
+            raise self._lost
+        if monotonic() - self._renewed > self.ttl:
+            raise LockedError(
+                "The lock could not be renewed in time; somebody else may hold it now.",
+                where=", ".join(self.slugs),
+                expected=f"a renewal within {self.ttl:.0f} s",
+                found=f"the last one {monotonic() - self._renewed:.0f} s ago",
+                remedy=f"when NetBox is back: invoke provision --resume={self.run}",
+            )
+
+    def acquire(self) -> None:
+        """Take the lock of every aisle, or of none; then keep it by renewal.
+
+        Raises:
+            LockedError: another holds one of them.
+            InputError: there is no such location, or no custom field for the lock.
+            ChapelleError: NetBox does not do as asked.
+        """
+        try:
+            for slug in self.slugs:
+                self._ids[slug] = self._find(slug)
+                self._take(slug)
+        except BaseException:
+            self.release()
+            raise
+        self._thread.start()
+
+    def release(self) -> None:
+        """Give up what we hold. Never raises: the expiry does it where we cannot."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        deadline = monotonic() + RELEASE_PATIENCE
+        for slug in self._ids:
+            try:
+                _patiently(lambda slug=slug: self._give_up(slug), deadline)  # type: ignore[misc]
+            except ChapelleError as error:
+                self._say(
+                    f"the lock of {slug} was not released ({error.message}); it expires by itself "
+                    f"within {self.ttl:.0f} s"
+                )
+
+    def _find(self, slug: str) -> int:
+        found = get_json(self._session, "dcim/locations/", {"slug": slug, "fields": "id"})
+        if found["count"] != 1:
+            raise InputError(
+                f"{slug} is not the slug of one location.",
+                where="NetBox, locations",
+                expected="one location",
+                found=f"{found['count']}",
+                remedy="see `invoke check`; an aisle is a location",
+            )
+        return int(found["results"][0]["id"])
+
+    def _read(self, slug: str) -> Aisle:
+        answer = self._session.get(self._url(slug), params={"fields": "id,name,custom_fields"})
+        require(answer, 200)
+        content = answer.json()
+        if FIELD not in content["custom_fields"]:
+            raise InputError(
+                f"NetBox has no custom field {FIELD} for locations, which holds the lock.",
+                where=self._session.granted.url,
+                expected=f"a custom field {FIELD} of type JSON",
+                remedy="run `invoke netbox.seed`, or add the field (docs/own-netbox.md)",
+            )
+        return Aisle(
+            id=content["id"],
+            name=content["name"],
+            holder=_holder(content["custom_fields"][FIELD], content["name"]),
+            etag=answer.headers["ETag"],
+            now=_netbox_time(answer),
+        )
+
+    def _take(self, slug: str) -> None:
+        for _ in range(ATTEMPTS):
+            aisle = self._read(slug)
+            held_by = aisle.holder
+            if held_by and held_by.nonce != self._nonce:
+                self._require_free(slug, aisle, held_by)
+            self._since = self._since or aisle.now
+            if self._write(slug, aisle, self._claim(aisle.now)):
+                self._renewed = monotonic()
+                return
+        raise self._contended(slug)
+
+    def _require_free(self, slug: str, aisle: Aisle, other: Holder) -> None:
+        """Make sure that the other's lock may be taken over; say why."""
+        told = f"{aisle.name}: taking over the lock of run {other.run} ({other.owner})"
+        if aisle.now >= other.expires:
+            self._say(f"{told}, which expired at {_clock(other.expires)}")
+        elif other.run == self.run and _is_dead(other):
+            self._say(f"{told}, whose process is gone")
+        else:
+            raise _locked(slug, aisle.name, other)
+
+    def _keep(self) -> None:
+        """Renew until told to stop, and notice when the lock is no longer ours."""
+        wait = self.ttl / 3
+        while not self._stop.wait(wait):
+            try:
+                for slug in self.slugs:
+                    self._renew(slug)
+            except LockedError as error:
+                self._lost = error
+                self._say(str(error))
+                return
+            except ChapelleError:  # NetBox is away; `check` tells when that lasts too long
+                wait = min(self.ttl / 10, 5.0)
+            else:
+                self._renewed = monotonic()
+                wait = self.ttl / 3
+
+    def _renew(self, slug: str) -> None:
+        for _ in range(ATTEMPTS):
+            aisle = self._read(slug)
+            if aisle.holder is None or aisle.holder.nonce != self._nonce:
+                raise _taken_away(slug, aisle)
+            if self._write(slug, aisle, self._claim(aisle.now)):
+                return
+        raise self._contended(slug)
+
+    def _give_up(self, slug: str) -> None:
+        for _ in range(ATTEMPTS):
+            aisle = self._read(slug)
+            if aisle.holder is None or aisle.holder.nonce != self._nonce:
+                return
+            if self._write(slug, aisle, None):
+                return
+        raise self._contended(slug)
+
+    def _write(self, slug: str, aisle: Aisle, holder: Holder | None) -> bool:
+        """Compare and swap; False when the location changed since it was read."""
+        answer = self._session.patch(
+            self._url(slug),
+            params={"fields": "id"},
+            json={"custom_fields": {FIELD: msgspec.to_builtins(holder)}},
+            headers={"If-Match": aisle.etag},
+        )
+        require(answer, 200, 412)
+        return answer.status_code == 200
+
+    def _claim(self, now: datetime.datetime) -> Holder:
+        host = socket.gethostname()
+        return Holder(
+            run=self.run,
+            owner=f"{_user()}@{host}",
+            host=host,
+            process=identity(os.getpid()),
+            reason=self.reason,
+            nonce=self._nonce,
+            since=self._since or now,
+            expires=now + datetime.timedelta(seconds=self.ttl),
+        )
+
+    def _url(self, slug: str) -> str:
+        return f"{self._session.granted.url}/api/dcim/locations/{self._ids[slug]}/"
+
+    def _contended(self, slug: str) -> ChapelleError:
+        return ChapelleError(
+            f"Location {slug} changed each of {ATTEMPTS} times that we tried to write its lock.",
+            where=self._session.granted.url,
+            remedy="see its change log in NetBox for who writes it, then try again",
+        )
+
+
+@contextlib.contextmanager
+def hold(
+    settings: Settings,
+    aisles: Sequence[str],
+    *,
+    run: str,
+    reason: str,
+    ttl: float = 300,
+    say: Say | None = None,
+) -> Iterator[Lock]:
+    """Hold the lock of these aisles while the body runs; release it on every exit.
+
+    Arguments:
+        settings: which NetBox; the writer's token is used.
+        aisles: slugs of locations.
+        run: the run's id. A lock of the same run whose process is gone is taken over.
+        reason: what for, for whoever is refused meanwhile.
+        ttl: seconds without renewal after which others may take it.
+        say: told of what was taken over or lost; else it is logged as a warning.
+
+    Raises:
+        LockedError: another holds one of them.
+    """
+    tell = say or logging.getLogger(__name__).warning
+    with Session(access(settings, "write")) as session:
+        lock = Lock(session, aisles, run=run, reason=reason, ttl=ttl, say=tell)
+        lock.acquire()
+        try:
+            yield lock
+        finally:
+            lock.release()
+
+
+def _patiently(action: Callable[[], None], deadline: float) -> None:
+    while True:
+        try:
+            return action()
+        except UnreachableError:
+            if monotonic() > deadline:
+                raise
+            threading.Event().wait(1.0)
+
+
+def _holder(value: Any, name: str) -> Holder | None:
+    if value is None:
+        return None
+    try:
+        return msgspec.convert(value, Holder)
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"The custom field {FIELD} of {name} holds something that is no lock.",
+            where=f"NetBox, location {name}",
+            expected="what chapelle writes there, or nothing",
+            found=str(error),
+            remedy="empty the field in NetBox when no run is at work there",
+        ) from error
+
+
+def _is_dead(other: Holder) -> bool:
+    """Whether the holder's process is known to be gone: a boot or a process of this machine."""
+    return other.host == socket.gethostname() and not alive(other.process)
+
+
+def _locked(slug: str, name: str, other: Holder) -> LockedError:
+    expires = _clock(other.expires)
+    return LockedError(
+        f"{name} is locked by {other.owner}.",
+        where=f"location {slug} in NetBox, custom field {FIELD}",
+        expected="nobody at work there",
+        found=f"run {other.run} ({other.reason}) since {_clock(other.since)}, until {expires} "
+        "unless renewed",
+        remedy=f"wait for it; if it died, resume it (--resume={other.run}) or wait until {expires}",
+    )
+
+
+def _taken_away(slug: str, aisle: Aisle) -> LockedError:
+    if aisle.holder:
+        found = f"run {aisle.holder.run} of {aisle.holder.owner} since {_clock(aisle.holder.since)}"
+    else:
+        found = "no lock: somebody removed it"
+    return LockedError(
+        f"The lock of {aisle.name} is no longer ours.",
+        where=f"location {slug} in NetBox, custom field {FIELD}",
+        expected="our lock",
+        found=found,
+        remedy="find out who works there before going on",
+    )
+
+
+def _netbox_time(answer: requests.Response) -> datetime.datetime:
+    try:
+        return email.utils.parsedate_to_datetime(answer.headers["Date"]).astimezone(datetime.UTC)
+    except (KeyError, ValueError):
+        return datetime.datetime.now(datetime.UTC)
+
+
+def _clock(time: datetime.datetime) -> str:
+    return time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _user() -> str:
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return str(os.geteuid())
