@@ -4,6 +4,9 @@ from chapelle.errors import ExitCode, RefusedError
 from chapelle.netbox import server
 from chapelle.settings import Settings
 from chapelle.tasks._command import command
+from chapelle.tasks.seed import seed
+
+__all__ = ["down", "reset", "seed", "status", "up"]
 
 
 @command()

@@ -1,0 +1,65 @@
+"""Fixtures for all tests: a real NetBox of their own, empty or seeded, one a session."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chapelle.netbox import seed as seeding
+from chapelle.netbox import server
+from chapelle.settings import Settings
+
+PREFIX = "chapelle-test-"
+
+
+def settings_of(state: Path) -> Settings:
+    """Settings with that state directory, the shared cache, and nothing of the environment."""
+    kept = {key: os.environ[key] for key in ("CHAPELLE_CACHE",) if key in os.environ}
+    return Settings.load({"CHAPELLE_STATE": str(state), **kept})
+
+
+@pytest.fixture(scope="session")
+def new_state() -> Iterator[object]:
+    """A function that makes a state directory; its NetBox is removed at the end of the session."""
+    _remove_abandoned()
+    made: list[Path] = []
+
+    def make() -> Settings:
+        made.append(Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")))
+        return settings_of(made[-1])
+
+    yield make
+    for state in made:
+        _remove(state)
+
+
+@pytest.fixture(scope="session")
+def netbox(new_state) -> Settings:
+    """Settings of an embedded NetBox that runs and is empty but for what tests put there."""
+    settings = new_state()
+    server.up(settings, print)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def seeded_netbox(netbox: Settings) -> Settings:
+    """The same NetBox with the reference datacentre in it. Leave it as you found it."""
+    result = seeding.seed(netbox, dry_run=False)
+    assert not result.conflicts
+    return netbox
+
+
+def _remove(state: Path) -> None:
+    server.reset(settings_of(state), print)
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def _remove_abandoned() -> None:
+    """What a test session that was killed left behind."""
+    for state in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = state.name.removeprefix(PREFIX).partition("-")[0]
+        if state.owner() == Path("/proc/self").owner() and not Path("/proc", pid).exists():
+            _remove(state)
