@@ -25,7 +25,7 @@ VLAN_TYPE = "virtual"
 TIME_SERVICE = "time"
 NAME_SERVICE = "dns"
 
-# The IPAM role of prefixes that the site's own services live in: operators, monitoring, time, names.
+# The IPAM role of the prefixes where operators, monitoring, time and name servers are.
 SERVICES = "services"
 
 Link = dict[str, Any]

@@ -1,0 +1,50 @@
+"""Asks the host what it is, and compares that with what is expected."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from ansible.plugins.action import ActionBase
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from chapelle.checks import host as checks
+from chapelle.drivers import node
+
+DOCUMENTATION = "see plugins/modules/chapelle_observe.py"
+
+
+class ActionModule(ActionBase):
+    """See plugins/modules/chapelle_observe.py for the documentation."""
+
+    TRANSFERS_FILES = False
+    _VALID_ARGS = frozenset(("expect",))
+
+    def run(
+        self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        expect = self._task.args.get("expect") or {}
+        python = str(variables.get("ansible_python_interpreter") or "")
+        command = node.command(python if python.startswith("/") else "/usr/bin/python3")
+        request = {"action": "observe", "expect": expect}
+        ran = self._low_level_execute_command(command, in_data=node.payload(request))
+        name = str(variables.get("inventory_hostname", ""))
+        result.update(node.answer(ran["rc"], ran["stdout"], ran["stderr"], name))
+        if result.get("failed"):
+            return result
+        differences = checks.differences(expect, result["observed"])
+        result["differences"] = [msgspec.to_builtins(each) for each in differences]
+        result["not_exercised"] = list(checks.not_exercised(expect, result["observed"]))
+        if differences and not self._task.check_mode:
+            result["failed"] = True
+            result["msg"] = "; ".join(
+                f"{d.area} {d.item}: expected {d.expected}, found {d.found}" for d in differences
+            )
+        return result
