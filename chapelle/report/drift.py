@@ -44,6 +44,7 @@ def _hosts(line: analysis.DriftLine) -> str:
 def document(result: RunResult) -> dict[str, Any]:
     """The differences as plain data, each with its host and the command that mends it."""
     return {
+        "kind": "drift",
         "run": result.id,
         "scope": result.scope,
         "snapshot": result.snapshot,
@@ -64,5 +65,5 @@ def document(result: RunResult) -> dict[str, Any]:
 
 
 def print_json(result: RunResult, out: TextIO | None = None) -> None:
-    """Print `document` as one line of JSON."""
+    """Print `document` as one line of JSON, told from the lines of events by its `kind`, drift."""
     print(msgspec.json.encode(document(result)).decode(), file=out or sys.stdout, flush=True)

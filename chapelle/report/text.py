@@ -1,7 +1,9 @@
 """Small things that all reports say in the same way: names, counts, times, tables, safe text."""
 
+import os
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -169,6 +171,18 @@ def terminal_width(out: TextIO) -> int | None:
     return shutil.get_terminal_size((WIDTH, 24)).columns if out.isatty() else None
 
 
+class _Console(Console):
+    """A console that falls silent when nobody reads it any more; rich would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on, so that the program ends with its own exit code."""
+        self.quiet = True
+        if self.file is sys.stdout:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())
+            os.close(nowhere)
+
+
 def console(out: TextIO) -> Console:
     """A rich console that prints what it is given and interprets none of it as markup.
 
@@ -177,7 +191,7 @@ def console(out: TextIO) -> Console:
     reconfigure = getattr(out, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
-    return Console(file=out, markup=False, highlight=False, emoji=False)
+    return _Console(file=out, markup=False, highlight=False, emoji=False)
 
 
 class Page:
