@@ -131,17 +131,20 @@ class HostSigner:
         )
 
 
-def write_client(settings: Settings, hosts: Iterable[tuple[str, str]]) -> None:
+def write_client(settings: Settings, hosts: Iterable[tuple[str, str]], source: str) -> None:
     """Write the client's configuration and the programs that enter the lab's network.
 
     Arguments:
         settings: whose lab.
         hosts: pairs of name and address.
+        source: our own address in the lab, in the services' prefix as an operator's is on the site
+            (the nodes' firewalls let nobody else in); empty for whatever the route gives.
     """
     home = folder(settings)
+    bind = f"  BindAddress {source}\n" if source else ""
     blocks = [f"Host {name}\n  HostName {address}\n" for name, address in hosts]
     common = f"""Host *
-  User {PRINCIPAL}
+{bind}  User {PRINCIPAL}
   IdentityFile "{home}/id_ed25519"
   CertificateFile "{home}/id_ed25519-cert.pub"
   IdentitiesOnly yes

@@ -150,6 +150,7 @@ def up(
             image=str(root),
             limits=raised,
             hosts=hosts_known,
+            source=services.time[0].partition("/")[0] if services.time else "",
         )
         _write(settings, lab)
         with wires.Hub(Path(lab.netns)) as hub:
@@ -241,7 +242,8 @@ def _note_processes(settings: Settings, groups: cgroup.Tree, lab: Lab) -> Lab:
 def _write(settings: Settings, lab: Lab) -> None:
     """Write down what is wanted, before it is made, and how the client reaches it."""
     files.write(_file(settings), msgspec.json.format(msgspec.json.encode(lab)))
-    ca.write_client(settings, [(name, host.address) for name, host in lab.hosts.items()])
+    hosts = [(name, host.address) for name, host in lab.hosts.items()]
+    ca.write_client(settings, hosts, lab.source)
 
 
 def status(settings: Settings) -> list[HostStatus]:
