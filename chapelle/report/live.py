@@ -132,7 +132,7 @@ def _elapsed(seconds: float) -> str:
 
 
 def _counts(progress: Progress) -> str:
-    return ", ".join(f"{count} {name}" for name, count in progress.counts().items())
+    return ", ".join(f"{count} {progress.word(name)}" for name, count in progress.counts().items())
 
 
 def _place(progress: Progress, host: str) -> str:
@@ -181,7 +181,7 @@ class _Plain:
             case "step-finished" if event.outcome in BAD_OUTCOMES:
                 text = f"failed {place} {event.step} {event.outcome}{message}"
             case "host-finished":
-                text = f"host {place} {event.outcome}"
+                text = f"host {place} {progress.word(event.outcome)}"
             case "run-stopped":
                 text = f"stopped{message}"
             case "run-finished":
@@ -240,7 +240,10 @@ class _Terminal:
 
     def _outcomes(self) -> Text:
         counts = self._progress.counts()
-        shown = [Text(f"{counts[name]} {name}", style=STYLES[name]) for name in counts]
+        shown = [
+            Text(f"{count} {self._progress.word(name)}", style=STYLES[name])
+            for name, count in counts.items()
+        ]
         return Text("   ", no_wrap=True, overflow="ellipsis").join(shown)
 
 

@@ -11,6 +11,8 @@ from chapelle.report.text import BAD_OUTCOMES
 # Steps take unlike times, so a guess from single steps needs this share of the work behind it.
 _ENOUGH = 0.1
 
+WRITE_BACK = STEPS[-1]
+
 
 class RackLine(msgspec.Struct, kw_only=True):
     """How far the hosts of one rack, or of several, have come.
@@ -96,10 +98,10 @@ class Progress:
         found["pending"] += len(self.hosts) - self.finished
         return {name: found[name] for name in HOST_OUTCOMES if found[name]}
 
-    @property
-    def failed(self) -> int:
-        """How many hosts failed, were unreachable, or have an outcome that nobody knows."""
-        return sum(1 for outcome in self.outcomes.values() if outcome in BAD_OUTCOMES)
+    def word(self, outcome: str) -> str:
+        """What an outcome is called: a run that writes nothing back has changed nothing."""
+        only_looks = WRITE_BACK not in self.steps
+        return "differing" if only_looks and outcome == "changed" else outcome
 
     def see(self, event: Event) -> None:
         """Take in one event. Events about hosts outside the run are ignored."""

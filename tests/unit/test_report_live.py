@@ -216,6 +216,16 @@ def test_steps_of_a_drift_have_no_write_back():
     assert "write-back" not in console.file.getvalue()
 
 
+def test_a_run_that_only_looks_speaks_of_differences():
+    events = [
+        Event(time=1.0, kind="host-finished", host="compute-a2-01", outcome="changed"),
+        Event(time=2.0, kind="run-finished"),
+    ]
+    one, end = shown("plain", events, steps=STEPS[:-1]).splitlines()
+    assert one.endswith("host compute-a2-01 (A2-R01) differing")
+    assert end.endswith("1 differing, 74 pending")
+
+
 def test_json_lines_are_flushed_one_by_one(tmp_path):
     path = tmp_path / "events"
     with path.open("w") as out, display("json", {}, out) as see:
