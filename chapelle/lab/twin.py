@@ -47,7 +47,10 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lab(msgspec.Struct, frozen=True, kw_only=True):
-    """What `lab.json` says; `kernel` tells which kinds of link can be made here."""
+    """What `lab.json` says.
+
+    `kernel` tells which kinds of link can be made here; `source` is our own address towards nodes.
+    """
 
     instance: str
     netns: str
@@ -56,6 +59,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     limits: limits.Raised
     hosts: dict[str, Host]
+    source: str = ""
 
 
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
