@@ -40,7 +40,7 @@ class ActionModule(ActionBase):
         if result.get("failed"):
             return result
         differences = checks.differences(expect, result["observed"])
-        result["differences"] = [msgspec.to_builtins(each) for each in differences]
+        result["differences"] = [msgspec.structs.asdict(each) for each in differences]
         result["not_exercised"] = list(checks.not_exercised(expect, result["observed"]))
         if differences and not self._task.check_mode:
             result["failed"] = True

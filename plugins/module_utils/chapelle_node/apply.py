@@ -84,7 +84,7 @@ def _apply(system: System, request: Mapping[str, Any], done: list[c.Change]) -> 
 def _arm(
     system: System, roles: Mapping[str, Desired], planned: files.Plan, token: str
 ) -> dict[str, Any] | None:
-    paths = guard.guarded_paths(roles, planned.paths)
+    paths = guard.guarded_paths(roles, planned.changes)
     if not paths or not token:
         return None
     guard.arm(system, roles, paths, token)

@@ -8,9 +8,10 @@ a new connection and confirm, which disarms the timer. If the controller dies, t
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .changes import Change
 from .system import STATE, NodeError, System
 
 UNIT = "chapelle-rollback"
@@ -22,14 +23,15 @@ REVERTED = f"{STATE}/reverted"
 Desired = Mapping[str, Any]
 
 
-def guarded_paths(roles: Mapping[str, Desired], changed: set[str]) -> list[str]:
-    """Which of the changed paths belong to roles whose state is guarded, in a fixed order."""
-    paths = set()
-    for state in roles.values():
-        if state.get("guard"):
-            paths |= {f["path"] for kind in ("files", "links") for f in state.get(kind, ())}
-            paths |= set(state.get("absent", ()))
-    return sorted(paths & changed)
+def guarded_paths(roles: Mapping[str, Desired], changes: Iterable[Change]) -> list[str]:
+    """The paths that roles with a guard change, in a fixed order."""
+    return sorted(
+        {
+            change["item"]
+            for change in changes
+            if change["kind"] in ("file", "link") and roles[change["role"]].get("guard")
+        }
+    )
 
 
 def arm(system: System, roles: Mapping[str, Desired], paths: list[str], token: str) -> None:
