@@ -1,6 +1,5 @@
 """NetBox's own processes: gunicorn on loopback and one RQ worker, and their configuration."""
 
-import os
 import signal
 import socket
 from collections.abc import Mapping
@@ -106,13 +105,10 @@ def start(layout: Layout, venv: Path, say: Say) -> str:
     with _listen(layout, say) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         write_private(layout.address, msgspec.json.encode({"url": url}).decode())
-        spawn(
-            layout,
-            WEB,
-            _gunicorn(venv, listener.fileno()),
-            env=environ(layout),
-            pass_fds=(listener.fileno(),),
-        )
+        handle = listener.fileno()
+        command = [venv / "bin" / "gunicorn", "--config", EMBEDDED / "chapelle_gunicorn.py"]
+        env = {**environ(layout), "CHAPELLE_NETBOX_LISTENER": str(handle)}
+        spawn(layout, WEB, command, env=env, pass_fds=(handle,))
     tokens = server_secrets.tokens(layout)
     await_ready(layout, WEB, lambda: answers(url, tokens), timeout=240, interval=0.1)
     _start_worker(layout, venv)
@@ -141,28 +137,9 @@ def answers(url: str, tokens: Mapping[str, str], timeout: float = 30) -> bool:
 
 
 def _start_worker(layout: Layout, venv: Path) -> None:
-    if running(layout, WORKER):
-        return
-    command: list[str | Path] = [venv / "bin" / "netbox", "rqworker", "high", "default", "low"]
-    spawn(layout, WORKER, command, env=environ(layout))
-
-
-def _gunicorn(venv: Path, listener: int) -> list[str | Path]:
-    workers = min(4, max(2, os.cpu_count() or 2))
-    options = {
-        "bind": f"fd://{listener}",
-        "workers": str(workers),
-        "threads": "4",
-        "timeout": "120",
-        "graceful-timeout": "10",
-        "limit-request-line": "8190",
-        "pythonpath": str(EMBEDDED),
-        "worker-tmp-dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp",  # noqa: S108
-    }
-    command: list[str | Path] = [venv / "bin" / "gunicorn", "--preload", "--no-control-socket"]
-    for key, value in options.items():
-        command += [f"--{key}", value]
-    return [*command, "chapelle_wsgi:application"]
+    if not running(layout, WORKER):
+        command = [venv / "bin" / "python", EMBEDDED / "chapelle_worker.py"]
+        spawn(layout, WORKER, command, env=environ(layout))
 
 
 def _listen(layout: Layout, say: Say) -> socket.socket:

@@ -1,0 +1,14 @@
+# mypy: ignore-errors
+"""Runs in NetBox's own Python: one worker for NetBox's queue of background jobs."""
+
+import os
+
+import django
+from django.core.management import call_command
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "netbox.settings"
+
+if __name__ == "__main__":
+    django.setup()
+    call_command("rqworker", "high", "default", "low")
+    os._exit(0)  # taking NetBox's objects apart would take seconds, for nothing
