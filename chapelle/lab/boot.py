@@ -9,6 +9,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -39,6 +40,14 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
     host: str
     reason: str
+
+
+class _Booting(msgspec.Struct, frozen=True, kw_only=True):
+    """A node on its way; `deadline` by the monotonic clock."""
+
+    node: Node
+    process: subprocess.Popen[bytes]
+    deadline: float
 
 
 class _Readiness:
@@ -78,8 +87,15 @@ class _Readiness:
         return ready
 
 
-def answering(namespace: int, addresses: Iterable[str], seconds: float) -> set[str]:
-    """Those of the addresses at which an SSH server presents itself within so many seconds."""
+def answering(namespace: int, addresses: Iterable[str], source: str, seconds: float) -> set[str]:
+    """Those of the addresses at which an SSH server presents itself within so many seconds.
+
+    Arguments:
+        namespace: a descriptor of the hub's namespace.
+        addresses: of nodes.
+        source: our own address, or the empty string; a node may let in only some.
+        seconds: for all of them together.
+    """
     poll = select.poll()
     waiting: dict[int, tuple[socket.socket, str]] = {}
     found = set()
@@ -88,6 +104,7 @@ def answering(namespace: int, addresses: Iterable[str], seconds: float) -> set[s
             for address in addresses:
                 client = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
                 waiting[client.fileno()] = (client, address)
+                client.bind((source, 0))
                 client.connect_ex((address, 22))
                 poll.register(client, select.POLLIN)
         deadline = time.monotonic() + seconds
@@ -112,6 +129,7 @@ class Boot:
         hub: its network.
         groups: its control groups.
         notify: where the notification socket is to be; a short path.
+        source: our own address towards the nodes, or the empty string.
         progress: told how many nodes of how many answer.
     """
 
@@ -122,14 +140,16 @@ class Boot:
         hub: wires.Hub,
         groups: cgroup.Tree,
         notify: Path,
+        source: str,
         progress: Progress,
     ) -> None:
         self._settings = settings
         self._hub = hub
         self._groups = groups
         self._notify = notify
+        self._source = source
         self._progress = progress
-        self._booting: dict[int, tuple[Node, float]] = {}
+        self._booting: dict[int, _Booting] = {}
         self._booted: dict[str, tuple[Node, float]] = {}
         self._failures: list[Failure] = []
 
@@ -157,33 +177,34 @@ class Boot:
     def _launch(self, each: Node) -> None:
         namespace = self._hub.wire(each)
         try:
-            pid = node.launch(self._settings, each, namespace, self._groups, self._notify)
+            process = node.launch(self._settings, each, namespace, self._groups, self._notify)
         finally:
             os.close(namespace)
-        self._booting[pid] = (each, time.monotonic() + BOOT_SECONDS)
+        deadline = time.monotonic() + BOOT_SECONDS
+        self._booting[process.pid] = _Booting(node=each, process=process, deadline=deadline)
 
     def _note_ready(self, pids: set[int]) -> None:
         for pid in pids & self._booting.keys():
-            each, _ = self._booting.pop(pid)
+            each = self._booting.pop(pid).node
             self._booted[each.ip] = (each, time.monotonic() + ANSWER_SECONDS)
 
     def _note_dead(self) -> None:
-        for pid, (each, deadline) in list(self._booting.items()):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                self._give_up(pid, each, f"it ended ({_describe(status)})")
-            elif time.monotonic() > deadline:
-                self._give_up(pid, each, f"it had not booted after {BOOT_SECONDS:.0f} s")
+        for pid, booting in list(self._booting.items()):
+            status = booting.process.poll()
+            if status is not None:
+                self._give_up(pid, f"it ended ({_describe(status)})")
+            elif time.monotonic() > booting.deadline:
+                self._give_up(pid, f"it had not booted after {BOOT_SECONDS:.0f} s")
 
-    def _give_up(self, pid: int, each: Node, reason: str) -> None:
-        del self._booting[pid]
+    def _give_up(self, pid: int, reason: str) -> None:
+        each = self._booting.pop(pid).node
         tail = node.console_tail(self._settings, each.name)
         self._failures.append(Failure(host=each.name, reason=f"{reason}; its console: {tail}"))
 
     def _probe(self, seconds: float) -> None:
         if not self._booted:
             return
-        for address in answering(self._hub.namespace, self._booted, seconds):
+        for address in answering(self._hub.namespace, self._booted, self._source, seconds):
             del self._booted[address]
         for address, (each, deadline) in list(self._booted.items()):
             if time.monotonic() > deadline:
@@ -194,5 +215,4 @@ class Boot:
 
 
 def _describe(status: int) -> str:
-    code = os.waitstatus_to_exitcode(status)
-    return f"signal {-code}" if code < 0 else f"exit status {code}"
+    return f"signal {-status}" if status < 0 else f"exit status {status}"

@@ -131,18 +131,18 @@ class HostSigner:
         )
 
 
-def write_client(settings: Settings, hosts: Iterable[tuple[str, str]], source: str) -> None:
+def write_client(settings: Settings, hosts: Iterable[tuple[str, str, str]], source: str) -> None:
     """Write the client's configuration and the programs that enter the lab's network.
 
     Arguments:
         settings: whose lab.
-        hosts: pairs of name and address.
+        hosts: name, fully qualified name and address of each.
         source: our own address in the lab, in the services' prefix as an operator's is on the site
             (the nodes' firewalls let nobody else in); empty for whatever the route gives.
     """
     home = folder(settings)
     bind = f"  BindAddress {source}\n" if source else ""
-    blocks = [f"Host {name}\n  HostName {address}\n" for name, address in hosts]
+    blocks = [f"Host {name} {fqdn}\n  HostName {address}\n" for name, fqdn, address in hosts]
     common = f"""Host *
 {bind}  User {PRINCIPAL}
   IdentityFile "{home}/id_ed25519"
@@ -152,7 +152,7 @@ def write_client(settings: Settings, hosts: Iterable[tuple[str, str]], source: s
   PreferredAuthentications publickey
   UserKnownHostsFile "{home}/known_hosts"
   GlobalKnownHostsFile /dev/null
-  HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com
+  HostKeyAlgorithms ssh-ed25519-cert-v01@openssh.com,ssh-ed25519
   StrictHostKeyChecking yes
   UpdateHostKeys no
   ConnectTimeout 10

@@ -18,7 +18,8 @@ from pathlib import Path
 from chapelle.errors import ChapelleError
 from chapelle.settings import Settings
 
-HOLDER = "holder"
+# The group beside the nodes' for what the lab itself runs; no server has such a name.
+HOLDER = "_lab"
 SCOPE_SECONDS = 10.0
 END_SECONDS = 30.0
 
@@ -111,7 +112,9 @@ class Tree:
         Raises:
             ChapelleError: something of them does not end.
         """
-        groups = [group for group in self._groups() if group.name in hosts]
+        if not self._bases:
+            return
+        groups = [self._bases[0] / host for host in hosts]
         for group in groups:
             with contextlib.suppress(FileNotFoundError):
                 (group / "cgroup.kill").write_text("1")
@@ -132,7 +135,7 @@ class Tree:
 
     def remove(self) -> None:
         """Take the groups away after everything in them has been ended."""
-        self.kill([group.name for group in self._groups()])
+        self.kill([HOLDER, *(group.name for group in self._groups())])
         if _systemd():
             _systemctl("stop", "--quiet", _unit(self._settings))
             return

@@ -37,10 +37,11 @@ def machine_name(settings: Settings, host: str) -> str:
 def prepare(settings: Settings, node: Node, image: Path, signer: HostSigner) -> None:
     """Make a node's layer with what an installer leaves: identity, network, keys.
 
-    A layer that is there is kept: it is the node's disk.
+    A layer that is there is kept: it is the node's disk. Without the image that it was made for it
+    is worth nothing.
     """
     home = folder(settings) / node.name
-    if (home / "installed").exists():
+    if (home / "installed").exists() and (home / "image").exists():
         return
     shutil.rmtree(home, ignore_errors=True)
     for part in ("layer", "work", "root"):
@@ -78,7 +79,9 @@ def installed_files(
     }
 
 
-def launch(settings: Settings, node: Node, network: int, groups: cgroup.Tree, notify: Path) -> int:
+def launch(
+    settings: Settings, node: Node, network: int, groups: cgroup.Tree, notify: Path
+) -> subprocess.Popen[bytes]:
     """Start a node; it goes on when we end.
 
     Arguments:
@@ -89,7 +92,7 @@ def launch(settings: Settings, node: Node, network: int, groups: cgroup.Tree, no
         notify: the socket that is told when it has booted (sd_notify(3)).
 
     Returns:
-        The process id of its supervisor.
+        Its supervisor.
     """
     home = folder(settings) / node.name
     command = [
@@ -124,7 +127,7 @@ def launch(settings: Settings, node: Node, network: int, groups: cgroup.Tree, no
 
     console = os.open(home / "console.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=console,
@@ -144,7 +147,6 @@ def launch(settings: Settings, node: Node, network: int, groups: cgroup.Tree, no
         ) from error
     finally:
         os.close(console)
-    return process.pid
 
 
 def console_tail(settings: Settings, host: str, lines: int = 3) -> str:

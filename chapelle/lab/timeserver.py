@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import files, wires
+from chapelle.lab import cgroup, files, wires
 from chapelle.lab.node import MS_REC, MS_SLAVE
 from chapelle.settings import Settings
 
@@ -35,7 +35,7 @@ def is_running(namespace: int) -> bool:
     return False
 
 
-def start(settings: Settings, image: Path, namespace: int) -> None:
+def start(settings: Settings, image: Path, namespace: int, groups: cgroup.Tree) -> None:
     """Start the time servers if they are not at work.
 
     Raises:
@@ -46,7 +46,10 @@ def start(settings: Settings, image: Path, namespace: int) -> None:
     home = files.directory(settings.state / "lab" / "time")
     files.write(home / "chrony.conf", CONFIGURATION, 0o644)
 
+    enter_group = groups.entering(cgroup.HOLDER)
+
     def enter() -> None:
+        enter_group()
         os.setns(namespace, os.CLONE_NEWNET)
         os.unshare(os.CLONE_NEWNS)
         wires.mount("none", "/", None, MS_REC | MS_SLAVE)

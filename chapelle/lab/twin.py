@@ -137,6 +137,8 @@ def up(
         groups.make()
         doomed = _retired(dc, wanted, known, say)
         groups.kill(doomed)
+        if not wires.is_namespace(ca.namespace_path(settings)):
+            groups.kill(groups.running())  # whatever runs has lost its cables with the hub
         for name in doomed:
             shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
         running = groups.running()
@@ -160,7 +162,7 @@ def up(
         with wires.Hub(Path(lab.netns)) as hub:
             hub.prepare(wanted, services)
             if services.time:
-                timeserver.start(settings, root, hub.namespace)
+                timeserver.start(settings, root, hub.namespace, groups)
             signer = ca.HostSigner(settings)
             for each in start:
                 node.prepare(settings, each, root, signer)
@@ -171,6 +173,7 @@ def up(
                 hub=hub,
                 groups=groups,
                 notify=_notify(settings),
+                source=lab.source,
                 progress=progress,
             )
             failures = boots.run(start, [each for each in wanted if each.name in running])
@@ -246,7 +249,7 @@ def _note_processes(settings: Settings, groups: cgroup.Tree, lab: Lab) -> Lab:
 def _write(settings: Settings, lab: Lab) -> None:
     """Write down what is wanted, before it is made, and how the client reaches it."""
     files.write(_file(settings), msgspec.json.format(msgspec.json.encode(lab)))
-    hosts = [(name, host.address) for name, host in lab.hosts.items()]
+    hosts = [(host.node.name, host.node.fqdn, host.address) for host in lab.hosts.values()]
     ca.write_client(settings, hosts, lab.source)
 
 
@@ -266,7 +269,7 @@ def status(settings: Settings) -> list[HostStatus]:
         namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             asked = [host.address for name, host in known.hosts.items() if name in running]
-            answering = boot.answering(namespace, asked, seconds=3)
+            answering = boot.answering(namespace, asked, known.source, seconds=3)
         finally:
             os.close(namespace)
     found = []

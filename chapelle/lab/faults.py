@@ -1,0 +1,109 @@
+"""Bad weather on demand: what befalls real servers, done to one node.
+
+Each function names a host of this state's running lab. A node is looked after from outside, by
+entering its namespaces, so that it works while ssh, the network or the disk of the node does not.
+"""
+
+import subprocess
+from pathlib import Path
+
+from chapelle.errors import ChapelleError
+from chapelle.lab import ca, cgroup, node, twin, wires
+from chapelle.lab.spec import Node
+from chapelle.settings import Settings
+
+# Where roles write. A layer that has no room left is laid over each.
+WRITTEN = ("/etc", "/home", "/root", "/tmp", "/usr", "/var")  # noqa: S108  (in the node)
+
+
+def kill(settings: Settings, host: str) -> None:
+    """Cut the power: everything that runs on the node ends now; its disk stays."""
+    _known(settings, host)
+    cgroup.Tree(settings).kill([host])
+
+
+def run(settings: Settings, host: str, command: str) -> str:
+    """Run a shell command on the node as root; returns what it prints.
+
+    Raises:
+        ChapelleError: the node is down, or the command fails.
+    """
+    pid = cgroup.Tree(settings).running().get(host, 0)
+    if not pid:
+        raise ChapelleError(f"Node {host} is down.", remedy="invoke lab.up")
+    result = subprocess.run(
+        ["nsenter", f"--target={pid}", "--all", "--", "/bin/sh", "-euc", command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode != 0:
+        raise ChapelleError(
+            f"A command failed on node {host}.",
+            where=command,
+            expected="exit status 0",
+            found=f"exit status {result.returncode}: {result.stderr.strip()}",
+        )
+    return result.stdout
+
+
+def fill_disk(settings: Settings, host: str) -> None:
+    """Leave no room on the node's disk: whoever writes a file gets ENOSPC. Reading goes on."""
+    layers = "; ".join(
+        f"mkdir -p $full/up{place} $full/work{place}; "
+        f"chown --reference={place} $full/up{place}; chmod --reference={place} $full/up{place}; "
+        f"mount -t overlay overlay -o lowerdir={place},upperdir=$full/up{place},"
+        f"workdir=$full/work{place} {place}"
+        for place in WRITTEN
+    )
+    filling = "dd if=/dev/zero of=$full/ballast bs=4k 2>/dev/null || true"
+    tmpfs = "mount -t tmpfs -o size=256k,nr_inodes=64 tmpfs $full"
+    run(settings, host, f"full=/run/full; mkdir -p $full; {tmpfs}; {layers}; {filling}")
+
+
+def free_disk(settings: Settings, host: str) -> None:
+    """Undo `fill_disk`."""
+    places = " ".join(WRITTEN)
+    run(settings, host, f"umount --lazy {places} /run/full; rmdir /run/full")
+
+
+def replace_host_key(settings: Settings, host: str) -> None:
+    """Give the node a host key that nobody has signed, as a stranger at its address would have."""
+    path = "/etc/ssh/ssh_host_ed25519_key"
+    run(
+        settings,
+        host,
+        f"rm -f {path} {path}.pub {path}-cert.pub; ssh-keygen -q -t ed25519 -N '' -f {path}; "
+        "for file in /etc/ssh/sshd_config /etc/ssh/sshd_config.d/*.conf; do "
+        "if [ -e $file ]; then sed -i 's/^HostCertificate/#HostCertificate/' $file; fi; done; "
+        "systemctl restart ssh.service",
+    )
+
+
+def unplug(settings: Settings, host: str) -> None:
+    """Pull all cables of the node."""
+    _cables(settings, host, plugged=False)
+
+
+def plug(settings: Settings, host: str) -> None:
+    """Plug all cables of the node in again."""
+    _cables(settings, host, plugged=True)
+
+
+def _cables(settings: Settings, host: str, *, plugged: bool) -> None:
+    each = _known(settings, host)
+    with wires.Hub(ca.namespace_path(settings)) as hub:
+        for port in each.ports:
+            hub.set_cable(host, port.name, plugged=plugged)
+
+
+def _known(settings: Settings, host: str) -> Node:
+    known = twin.read(settings)
+    if known is None or host not in known.hosts:
+        raise ChapelleError(f"The lab has no node {host}.", remedy="invoke lab.up")
+    return known.hosts[host].node
+
+
+def disk(settings: Settings, host: str) -> Path:
+    """Where the node's own layer is: what differs from the image, by path."""
+    return node.folder(settings) / host / "layer"
