@@ -8,11 +8,11 @@ from typing import Any
 import requests
 
 from chapelle.errors import ChapelleError, InputError
+from chapelle.netbox.access import Session, UnreachableError, require
 from chapelle.netbox.seed.kinds import Json
 
 PAGE = 1000
 TIMEOUT = (5, 300)  # seconds to connect, and to wait for an answer: big batches take their time
-_UNSURE = {500, 502, 503, 504}
 
 
 class UnsureError(ChapelleError):
@@ -32,10 +32,10 @@ class Client:
 
     Arguments:
         url: NetBox's address without a slash at its end.
-        session: one that carries the token, and retries what may be repeated.
+        session: one that carries the token, repeats reads, and puts failures into words.
     """
 
-    def __init__(self, url: str, session: requests.Session) -> None:
+    def __init__(self, url: str, session: Session) -> None:
         self.url = url
         self.session = session
         self.counts: Counter[str] = Counter()
@@ -52,9 +52,8 @@ class Client:
         while True:
             page = {"fields": ",".join(fields), "limit": PAGE, "start": start, **query}
             response = self._request("GET", endpoint, params=page)
-            if response.status_code != 200:
-                raise self._unexpected("GET", endpoint, response)
-            answer = self._json(response, endpoint)
+            require(response, 200)
+            answer = response.json()
             found += answer["results"]
             if not answer["next"]:
                 return found
@@ -68,7 +67,7 @@ class Client:
             UnsureError: nobody knows whether it happened.
         """
         response = self._write("POST", endpoint, objects, fields)
-        return [record["id"] for record in self._json(response, endpoint)]
+        return [record["id"] for record in response.json()]
 
     def update(self, endpoint: str, objects: Sequence[Json], fields: Sequence[str]) -> None:
         """Change objects, all or none; each carries its `id`.
@@ -87,61 +86,34 @@ class Client:
         params = {"fields": ",".join(dict.fromkeys(["id", *fields]))}
         try:
             response = self._request(method, endpoint, params=params, json=list(objects))
-        except ChapelleError as error:
-            raise UnsureError(error.message, where=error.where, found=error.found) from error
-        if response.status_code in _UNSURE:
-            found = f"{response.status_code} {response.text[:200]}"
-            raise UnsureError("NetBox broke down over a request.", where=response.url, found=found)
+        except UnreachableError as error:
+            raise UnsureError(
+                "NetBox did not answer a writing request.",
+                where=f"{method} {endpoint}",
+                found=error.found or error.message,
+                remedy=error.remedy,
+            ) from error
         if response.status_code == 400:
-            raise self._refused(endpoint, response, objects)
-        if response.status_code not in {200, 201}:
-            raise self._unexpected(method, endpoint, response)
+            raise _refused(response, objects)
+        require(response, 200, 201)
         return response
 
     def _request(self, method: str, endpoint: str, **details: Any) -> requests.Response:
         url = f"{self.url}/api/{endpoint}/"
         with self._lock:
             self.counts[method] += 1
-        try:
-            return self.session.request(method, url, timeout=TIMEOUT, **details)
-        except requests.RequestException as error:
-            raise ChapelleError(
-                "NetBox does not answer.",
-                where=url,
-                expected="an answer",
-                found=str(error),
-                remedy="see whether it runs (invoke netbox.status), then run the command again",
-            ) from error
+        return self.session.request(method, url, timeout=TIMEOUT, **details)
 
-    def _json(self, response: requests.Response, endpoint: str) -> Any:
-        try:
-            return response.json()
-        except requests.JSONDecodeError as error:
-            raise self._unexpected("GET", endpoint, response) from error
 
-    def _unexpected(self, method: str, endpoint: str, answer: requests.Response) -> ChapelleError:
-        remedy = (
-            "the token must be allowed to read and to seed" if answer.status_code == 403 else None
-        )
-        return ChapelleError(
-            f"NetBox does not do what {method} {endpoint} asks for.",
-            where=answer.url,
-            expected="JSON with status 200",
-            found=f"status {answer.status_code}: {answer.text[:300]}",
-            remedy=remedy,
-        )
-
-    def _refused(
-        self, endpoint: str, response: requests.Response, objects: Sequence[Json]
-    ) -> RefusedBatchError:
-        answer = self._json(response, endpoint)
-        places = {record["id"]: i for i, record in enumerate(objects) if "id" in record}
-        reasons: dict[int, str] = {}
-        for entry in answer.get("errors", []) if isinstance(answer, dict) else []:
-            place = entry["index"] if "index" in entry else places.get(entry.get("id"), 0)
-            reasons[place] = _said(entry.get("errors"))
-        detail = answer.get("detail") if isinstance(answer, dict) else None
-        return RefusedBatchError(str(detail or _said(answer)), reasons, where=response.url)
+def _refused(response: requests.Response, objects: Sequence[Json]) -> RefusedBatchError:
+    answer = response.json()
+    places = {record["id"]: i for i, record in enumerate(objects) if "id" in record}
+    reasons: dict[int, str] = {}
+    for entry in answer.get("errors", []) if isinstance(answer, dict) else []:
+        place = entry["index"] if "index" in entry else places.get(entry.get("id"), 0)
+        reasons[place] = _said(entry.get("errors"))
+    detail = answer.get("detail") if isinstance(answer, dict) else None
+    return RefusedBatchError(str(detail or _said(answer)), reasons, where=response.url)
 
 
 def _said(errors: Any) -> str:
