@@ -7,13 +7,16 @@ process for its whole batch, then the outcome written back to NetBox.
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from chapelle.drivers import ansible
-from chapelle.errors import ChapelleError, ExitCode, InputError, LockedError, RefusedError
+from chapelle.errors import ChapelleError, ExitCode, LockedError
 from chapelle.model.outcome import RunResult, StepResult
+from chapelle.netbox.access import UnreachableError
+from chapelle.netbox.lock import Lock
+from chapelle.netbox.writeback import Writer
 from chapelle.plan.batches import Batch
 from chapelle.plan.plan import Plan
 from chapelle.run import writing
@@ -29,13 +32,6 @@ DEFAULT_MAX_FAILED = 2
 
 _DONE = ("unchanged", "changed")
 _LOST = ("failed", "unreachable", "unknown")
-
-
-class Lock(Protocol):
-    """What of a held lock is used here."""
-
-    def check(self) -> None:
-        """Raise LockedError when the lock is no longer ours."""
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +54,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     statuses: Mapping[str, str]
     recorder: Recorder
     interrupt: Interrupt
-    writer: writing.Writer | None = None
+    writer: Writer | None = None
     lock: Lock | None = None
     max_failed: int = DEFAULT_MAX_FAILED
 
@@ -274,10 +270,9 @@ def _knowable(work: Sequence[StepResult]) -> bool:
     return bool(work) and all(step.outcome != "unknown" for step in work)
 
 
-def _outages(results: Sequence[Any]) -> list[ChapelleError]:
+def _outages(results: Sequence[Any]) -> list[UnreachableError]:
     """The errors that mean that NetBox is out of reach, and not that it said no about a server."""
-    errors = [result for result in results if isinstance(result, ChapelleError)]
-    return [error for error in errors if not isinstance(error, RefusedError | InputError)]
+    return [result for result in results if isinstance(result, UnreachableError)]
 
 
 def _short(error: ChapelleError) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from chapelle.drivers import process
 from chapelle.errors import RefusedError
 from chapelle.model.outcome import STEPS, RunResult
+from chapelle.netbox import lock, writeback
 from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan
 from chapelle.plan.scope import Scope, select
@@ -44,12 +45,16 @@ class Operator(Protocol):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to provision: exactly one of a scope, a plan's file, and a run to be gone on with."""
+    """What to provision: exactly one of a scope, a plan's file, and a run to be gone on with.
+
+    `patience` is for how many seconds a NetBox that goes away is waited for.
+    """
 
     scope: Scope | None = None
     plan: Path | None = None
     resume: str | None = None
     max_failed: int = DEFAULT_MAX_FAILED
+    patience: float = writeback.PATIENCE
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,9 +115,6 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         RefusedError: the plan no longer holds, or the operator says no. Nothing was changed.
         LockedError: somebody else is at work there. Nothing was changed.
     """
-    from chapelle.netbox import lock  # noqa: PLC0415
-    from chapelle.netbox.writeback import Writer  # noqa: PLC0415
-
     folder = folder_of(settings, order.resume or _new_id())
     with closing(journal_of(settings)) as journal:
         left = resume.left(journal, order.resume, folder.path) if order.resume else None
@@ -128,8 +130,10 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
+        writer = writeback.Writer(settings, patience=order.patience)
+        aisles = [f"aisle-{number}" for number in made.aisles]
         reason = f"provision {made.scope}"
-        with lock.hold(settings, list(made.aisles), run=folder.run, reason=reason) as held:
+        with lock.hold(settings, aisles, run=folder.run, reason=reason, say=operator.say) as held:
             scene = prepare.scene(settings, operator.say)
             _require_holds(settings, made, scene, left)  # also now that nobody else may write
             folder.fill(made, scene.dc.snapshot)
@@ -139,7 +143,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
                 journal.open_run(_record(folder.run, made), made.hosts)
             return _carry_out(
                 settings, made, scene, operator, journal=journal, folder=folder,
-                lock=held, writer=Writer(settings), max_failed=order.max_failed,
+                lock=held, writer=writer, max_failed=order.max_failed,
             )  # fmt: skip
 
 

@@ -5,27 +5,20 @@ A server on which nothing changed is not written to at all.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from chapelle.errors import ChapelleError
 from chapelle.model.outcome import StepResult
 from chapelle.model.status import TRANSITIONS
+from chapelle.netbox.writeback import Writer
 
 # Requests to NetBox at one time. A NetBox with two workers gains nothing from more.
 WRITERS = 4
 
 STAGED = "staged"
 _FAILURES = ("failed", "unreachable")
-
-
-class Writer(Protocol):
-    """What of `netbox.writeback.Writer` is used here."""
-
-    def set_status(self, device_id: int, name: str, current: str, wanted: str) -> None: ...  # noqa: D102
-    def journal(self, device_id: int, text: str, kind: str) -> None: ...  # noqa: D102
-    def facts(self, device_id: int, facts: dict[str, Any]) -> None: ...  # noqa: D102
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +82,7 @@ def write(writer: Writer, entry: Entry) -> tuple[str, bool]:
     if wanted == entry.status and not changed and not bad:
         return entry.status, False
     if entry.facts:
-        writer.facts(entry.device_id, entry.facts)
+        writer.facts(entry.device_id, entry.facts, run=entry.run)
     writer.journal(entry.device_id, text(entry), "danger" if bad else "success")
     if wanted != entry.status:  # last: who sees the new status finds the rest written
         writer.set_status(entry.device_id, entry.name, entry.status, wanted)
