@@ -39,7 +39,7 @@ def differences(expect: Expect, observed: Observed, now: float | None = None) ->
 
 def not_exercised(expect: Expect, observed: Observed) -> tuple[str, ...]:
     """What was intended for the host and could not be tried on it, one line each."""
-    lines = list(expect.get("network", {}).get("not_exercised", ()))
+    lines = [line for role in sorted(expect) for line in expect[role].get("not_exercised", ())]
     for name, unit in sorted(observed.get("units", {}).items()):
         if unit["condition_failed"]:
             lines.append(f"{name}: a condition of the unit does not hold on this host")

@@ -100,6 +100,7 @@ PHASES = {
     "run": {"units", "commands", "ruleset", "guard"},
 }
 
+GOES_BACK = {"file", "link", "command", "ruleset"}  # kinds of change that a guard undoes
 AFTER_ROLLBACK = 30.0  # seconds to wait for a host that goes back
 PAUSE = 1.0  # seconds between attempts to reach it
 
@@ -218,7 +219,13 @@ class ActionModule(ActionBase):
                     f"nor {AFTER_ROLLBACK:.0f} s after it should have gone back: {error}"
                 ) from error
             if answer.get("failed"):
-                return {**answer, "changes": result.get("changes", [])}
+                answer["changes"] = [
+                    change
+                    for change in result["changes"]
+                    if change["role"] not in confirm["roles"] or change["kind"] not in GOES_BACK
+                ]
+                answer["changed"] = bool(answer["changes"])
+                return answer
             return {}
 
 

@@ -53,9 +53,9 @@ options:
         elements: dict
       files:
         description:
-          - Files (V(path), V(owner), V(group), V(mode)) with V(content), or a V(template) of the role
-            and V(vars) for it. V(validate) is a command in which C(%s) stands for the new file.
-            The content of a V(sensitive) one is never shown.
+          - Files (V(path), V(owner), V(group), V(mode)) with V(content), or with a V(template) of
+            the role and V(vars) for it. V(validate) is a command in which C(%s) stands for the
+            new file. The content of a V(sensitive) one is never shown.
         type: list
         elements: dict
       links:

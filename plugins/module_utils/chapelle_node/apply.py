@@ -42,6 +42,7 @@ def apply(system: System, request: Mapping[str, Any]) -> Result:
 
 def _apply(system: System, request: Mapping[str, Any], done: list[c.Change]) -> Result:
     roles: Mapping[str, Desired] = request["roles"]
+    unconfirmed = guard.finish_interrupted(system)
     wanted_packages = packages.plan(system, roles)
     if not system.check:
         packages.apply(system, wanted_packages)
@@ -52,6 +53,8 @@ def _apply(system: System, request: Mapping[str, Any], done: list[c.Change]) -> 
     done += wanted_accounts.changes
     planned = files.plan(system, roles)
     rules, notes = ruleset.plan(system, roles)
+    if unconfirmed:
+        notes.append("a change that an earlier run did not confirm is taken back first")
     confirm = None
     with files.Stage(system) as stage:
         if not system.check and planned.changes:

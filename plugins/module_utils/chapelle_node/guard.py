@@ -66,7 +66,8 @@ def arm(system: System, roles: Mapping[str, Desired], paths: list[str], token: s
     guards = [state["guard"] for state in roles.values() if state.get("guard")]
     lines += [shlex.join(command) for guard in guards for command in guard.get("undo", ())]
     lines += [f"mv -f {TOKEN} {REVERTED}", f"rm -rf {FOLDER}"]
-    for path, text in ((TOKEN, token), (SCRIPT, "\n".join(lines) + "\n")):
+    # The token last: where there is one, the script is whole.
+    for path, text in ((SCRIPT, "\n".join(lines) + "\n"), (TOKEN, token)):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
@@ -83,6 +84,20 @@ def arm(system: System, roles: Mapping[str, Desired], paths: list[str], token: s
             expected="systemd-run arms a timer",
             found=ran.said(),
         )
+
+
+def finish_interrupted(system: System) -> bool:
+    """Undo at once what a run that died has left unconfirmed; a new one begins where it did.
+
+    Returns:
+        Whether there is, or was, such a change; in check mode it is only looked at.
+    """
+    if not system.live or system.read(TOKEN) is None:
+        return False
+    if not system.check:
+        disarm(system)
+        system.run(["/bin/sh", SCRIPT])
+    return True
 
 
 def disarm(system: System) -> None:
@@ -114,6 +129,7 @@ def confirm(system: System, token: str) -> dict[str, Any]:
 
 
 def describe(roles: Mapping[str, Desired], paths: list[str], token: str) -> dict[str, Any]:
-    """What the controller has to know to confirm."""
-    seconds = max(state["guard"]["seconds"] for state in roles.values() if state.get("guard"))
-    return {"token": token, "seconds": seconds, "paths": paths}
+    """What the controller has to know to confirm, and to tell what went back if it cannot."""
+    guarded = [role for role, state in roles.items() if state.get("guard")]
+    seconds = max(roles[role]["guard"]["seconds"] for role in guarded)
+    return {"token": token, "seconds": seconds, "paths": paths, "roles": guarded}
