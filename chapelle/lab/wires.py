@@ -168,6 +168,8 @@ class Hub:
         mount(f"/proc/self/fd/{namespace}", str(self._path), None, MS_BIND)
         with entered(namespace):
             _sysctl("net/ipv4/ip_forward", "1")
+            # Ask a node that has just started for its address more often than once a second.
+            _sysctl("net/ipv4/neigh/default/retrans_time_ms", "100")
             _sysctl("net/ipv6/conf/all/disable_ipv6", "1")
             _sysctl("net/ipv6/conf/default/disable_ipv6", "1")
         return namespace
@@ -190,8 +192,8 @@ class Hub:
         index = self._index(name)
         if index is None:
             self._ipr.link(
-                "add", ifname=name, kind="bridge", mtu=HUB_MTU, br_stp_state=0,
-                br_forward_delay=0, br_mcast_snooping=0,
+                "add", ifname=name, kind="bridge", mtu=HUB_MTU, address=bridge_mac(network),
+                br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0,
             )  # fmt: skip
             index = self._index(name)
         for address in sorted(addresses):
@@ -256,6 +258,11 @@ class Hub:
 def bridge_name(network: ipaddress.IPv4Network) -> str:
     """The name of the bridge of a prefix: `br` and its address in hexadecimal."""
     return f"br{int(network.network_address):08x}"
+
+
+def bridge_mac(network: ipaddress.IPv4Network) -> str:
+    """The gateway's MAC address: a bridge without one of its own changes it with its ports."""
+    return "02:00:" + network.network_address.packed.hex(":")
 
 
 def is_namespace(path: Path) -> bool:
