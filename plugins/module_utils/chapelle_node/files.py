@@ -162,7 +162,11 @@ def _shown(current: os.stat_result) -> str:
 
 
 def _wanted_attributes(entry: Desired, mode: str) -> str:
-    return f"{entry.get('mode', mode)} {entry.get('owner', 'root')}:{entry.get('group', 'root')}"
+    owner, group = (
+        _name(int(name), kind) if name.isdecimal() else name
+        for kind, name in ((kind, entry.get(kind, "root")) for kind in ("owner", "group"))
+    )
+    return f"{entry.get('mode', mode)} {owner}:{group}"
 
 
 def _name(number: int, kind: str) -> str:
