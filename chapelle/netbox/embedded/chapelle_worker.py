@@ -10,7 +10,7 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "netbox.settings"
 
 if __name__ == "__main__":
     django.setup()
-    # SimpleWorker works in this process. A fork a job, of a process of this size, costs more than the
-    # jobs do: NetBox queues one (the search index) for every few objects written.
+    # SimpleWorker works in this process. A fork a job, of a process of this size, costs more than
+    # the jobs do: NetBox queues one (the search index) for every few objects written.
     call_command("rqworker", "high", "default", "low", worker_class="rq.worker.SimpleWorker")
     os._exit(0)  # taking NetBox's objects apart would take seconds, for nothing
