@@ -6,6 +6,7 @@
 | `CHAPELLE_CACHE` | what can be made again: dumps, root images | `chapelle` under XDG cache |
 | `CHAPELLE_TARGET` | `lab` or `site`: what a run touches | `lab`; to be said with NETBOX_URL |
 | `CHAPELLE_FORKS` | hosts worked on at one time | 4 for each core, 8 at least |
+| `CHAPELLE_NETBOX_PATIENCE` | seconds that a run waits for a NetBox that is away | 300 |
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
 | `NETBOX_URL`, `NETBOX_TOKEN`, `NETBOX_TOKEN_RO`, `NETBOX_TOKEN_SEED` | an existing NetBox | ours |
 """
@@ -32,6 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cache: Path
     target: str
     forks: int
+    netbox_patience: float = 300.0
     ssh_config: Path | None = None
     netbox_url: str | None = None
     netbox_token: str | None = None
@@ -70,7 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             state=Path(state).expanduser().resolve(),
             cache=Path(cache).expanduser().resolve(),
             target=_target(environ),
-            forks=_forks(environ),
+            forks=_whole(environ, "CHAPELLE_FORKS", max(8, 4 * (os.cpu_count() or 1)), 1, 500),
+            netbox_patience=_whole(environ, "CHAPELLE_NETBOX_PATIENCE", 300, 1, 86400),
             ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
             netbox_url=(environ.get("NETBOX_URL") or "").rstrip("/") or None,
             netbox_token=environ.get("NETBOX_TOKEN") or None,
@@ -99,13 +102,13 @@ def _target(environ: Mapping[str, str]) -> str:
     return target or "lab"
 
 
-def _forks(environ: Mapping[str, str]) -> int:
-    text = environ.get("CHAPELLE_FORKS") or str(max(8, 4 * (os.cpu_count() or 1)))
-    if not text.isdecimal() or not 1 <= int(text) <= 500:
+def _whole(environ: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdecimal()) or not least <= int(text) <= most:
         raise InputError(
-            "CHAPELLE_FORKS is not a number of hosts.",
-            where="environment variable CHAPELLE_FORKS",
-            expected="a whole number from 1 to 500",
+            f"{name} is no such number.",
+            where=f"environment variable {name}",
+            expected=f"a whole number from {least} to {most}",
             found=repr(text),
         )
     return int(text)

@@ -14,7 +14,7 @@ from chapelle.plan.plan import Plan
 from chapelle.report import html
 
 # Directories of runs that are kept; the journal keeps all runs.
-KEPT = 100
+KEPT = 30
 
 
 class Folder:

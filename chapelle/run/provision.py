@@ -45,16 +45,12 @@ class Operator(Protocol):
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to provision: exactly one of a scope, a plan's file, and a run to be gone on with.
-
-    `patience` is for how many seconds a NetBox that goes away is waited for.
-    """
+    """What to provision: exactly one of a scope, a plan's file, and a run to be gone on with."""
 
     scope: Scope | None = None
     plan: Path | None = None
     resume: str | None = None
     max_failed: int = DEFAULT_MAX_FAILED
-    patience: float = writeback.PATIENCE
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +126,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
-        writer = writeback.Writer(settings, patience=order.patience)
+        writer = writeback.Writer(settings, patience=settings.netbox_patience)
         aisles = [f"aisle-{number}" for number in made.aisles]
         reason = f"provision {made.scope}"
         with lock.hold(settings, aisles, run=folder.run, reason=reason, say=operator.say) as held:
