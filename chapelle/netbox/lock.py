@@ -219,7 +219,7 @@ class Lock:
         """Compare and swap; False when the location changed since it was read."""
         answer = self._session.patch(
             self._url(slug),
-            params={"fields": "id"},
+            params={"fields": "id,custom_fields"},  # what `fields` leaves out is not written
             json={"custom_fields": {FIELD: msgspec.to_builtins(holder)}},
             headers={"If-Match": aisle.etag},
         )

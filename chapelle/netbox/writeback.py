@@ -113,7 +113,7 @@ class Writer:
                 return True
             asked = True
             url = f"{self._session.granted.url}/api/extras/journal-entries/"
-            require(self._session.post(url, params={"fields": "id"}, json=entry), 201)
+            require(self._session.post(url, json=entry), 201)
             return True
 
         self._patiently(f"device {device_id}", action)
@@ -134,7 +134,7 @@ class Writer:
         """Compare and swap; False when the device changed since it was read."""
         answer = self._session.patch(
             self._url(device_id),
-            params={"fields": "id"},
+            params={"fields": ",".join(["id", *change])},  # what `fields` leaves out is not written
             json=change,
             headers={"If-Match": device.etag},
         )
