@@ -173,7 +173,7 @@ def _scope(unit: str) -> Path:
     if place is None:
         # A scope lasts as long as a process is in it; this one is, in a group beside the nodes'.
         hold = (
-            f'd=/sys/fs/cgroup$(cut -d: -f3- /proc/self/cgroup)/{HOLDER}; mkdir "$d"; '
+            f'd=/sys/fs/cgroup$(sed -n s/^0:://p /proc/self/cgroup)/{HOLDER}; mkdir "$d"; '
             'echo $$ >"$d/cgroup.procs"; exec sleep infinity'
         )
         command = ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={unit}"]
