@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chapelle.netbox import seed as seeding
 from chapelle.netbox import server
+from chapelle.run import prepare
 from chapelle.settings import Settings
 
 PREFIX = "chapelle-test-"
@@ -45,11 +45,11 @@ def netbox(new_state) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def seeded_netbox(netbox: Settings) -> Settings:
-    """The same NetBox with the reference datacentre in it. Leave it as you found it."""
-    result = seeding.seed(netbox, dry_run=False)
-    assert not result.conflicts
-    return netbox
+def seeded_netbox(new_state) -> Settings:
+    """One with the reference datacentre in it. Leave it as you found it."""
+    settings = new_state()
+    prepare.netbox(settings, print)
+    return settings
 
 
 def _remove(state: Path) -> None:

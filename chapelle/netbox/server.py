@@ -30,7 +30,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     password: str
 
 
-def up(settings: Settings, say: Say) -> str:
+def up(settings: Settings, say: Say, design: str | None = None) -> str:
     """Bring NetBox up, whatever state it was left in; returns its URL.
 
     Returns once the API answers with each of the three tokens. When it is up already, this takes
@@ -39,6 +39,8 @@ def up(settings: Settings, say: Say) -> str:
     Arguments:
         settings: whose state directory.
         say: told what happens, one line at a time.
+        design: the digest of a design. If NetBox has no database yet, and this machine has seeded
+            that design before, it starts with that content instead of empty.
 
     Raises:
         RefusedError: NETBOX_URL selects an existing NetBox.
@@ -56,10 +58,17 @@ def up(settings: Settings, say: Say) -> str:
             if url := _answering(layout):  # brought up while we waited
                 say(f"NetBox is up: {url}")
                 return url
-            url = _bring_up(layout, say)
+            url = _bring_up(layout, say, design)
     say(f"NetBox is up: {url} ({monotonic() - began:.0f} s)")
     say(f"user admin, password in {layout.password}")
     return url
+
+
+def keep_seeded(settings: Settings, design: str) -> None:
+    """Keep the content as it is now in the cache: it is what seeding that design has made."""
+    layout = Layout.of(settings)
+    with disk_errors(layout):
+        database.keep_seeded(layout, server_install.version(layout), design)
 
 
 def down(settings: Settings, say: Say) -> None:
@@ -100,7 +109,7 @@ def reset(settings: Settings, say: Say) -> None:
     say(f"removed {layout.home}; the next `invoke netbox.up` begins anew from the cached dump")
 
 
-def _bring_up(layout: Layout, say: Say) -> str:
+def _bring_up(layout: Layout, say: Say, design: str | None) -> str:
     need_space(layout.home, 300)
     recorded = {running(layout, name) for name in SERVICES}
     if any(session(pid) not in recorded for pid in strays(layout)):
@@ -111,7 +120,7 @@ def _bring_up(layout: Layout, say: Say) -> str:
     web.configure(layout)
     postgres.start(layout, say)
     redis.start(layout)
-    database.prepare(layout, venv, version, say)
+    database.prepare(layout, venv, version, say, design)
     say(f"starting NetBox {version}")
     return web.start(layout, venv, say)
 

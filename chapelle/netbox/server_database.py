@@ -24,8 +24,16 @@ SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'n
 _APPLYING = re.compile(r"^\s+Applying (\S+)\.\.\.")
 
 
-def prepare(layout: Layout, venv: Path, version: str, say: Say) -> None:
+# What a dump of a seeded database leaves out: whoever restores it has users and tokens of their
+# own, and neither the change log nor sessions of another.
+PERSONAL = ("users_*", "account_*", "core_objectchange", "core_job", "django_session")
+
+
+def prepare(layout: Layout, venv: Path, version: str, say: Say, design: str | None = None) -> None:
     """Make sure that there is a whole database with the schema of this version.
+
+    Where there is no database yet and `design` names a design whose seeded database is in the
+    cache, that one is restored.
 
     Raises:
         ChapelleError: a migration failed, or the disk is full.
@@ -40,6 +48,11 @@ def prepare(layout: Layout, venv: Path, version: str, say: Say) -> None:
         return
     need_space(layout.home, 300)
     dump = cached_dump(layout, version)
+    if design and (seeded := seeded_dump(layout, version, design)).exists():
+        say("restoring NetBox with this design in it from the cache")
+        if _restored(layout, seeded, say):
+            _finish(layout, version)
+            return
     if not dump.exists():
         with exclusive(
             dump.with_suffix(".lock"), say, "waiting: NetBox is being migrated elsewhere"
@@ -50,8 +63,26 @@ def prepare(layout: Layout, venv: Path, version: str, say: Say) -> None:
                 _dump(layout, FRESH, dump)
                 _finish(layout, version)
                 return
-    _restore(layout, venv, dump, say)
+    say("restoring NetBox's empty database from the cache")
+    if not _restored(layout, dump, say):
+        _create(layout)
+        _migrate(layout, venv, FRESH, say)
+        _dump(layout, FRESH, dump)
     _finish(layout, version)
+
+
+def keep_seeded(layout: Layout, version: str, design: str) -> None:
+    """Keep the database as it is now in the cache, as what the seeding of that design makes."""
+    dump = seeded_dump(layout, version, design)
+    _dump(layout, NAME, dump, *(f"--exclude-table-data={table}" for table in PERSONAL))
+    for older in layout.cache.glob(f"{version}-pg{postgres.major(layout)}-*.dump"):
+        if older != dump:
+            older.unlink(missing_ok=True)
+
+
+def seeded_dump(layout: Layout, version: str, design: str) -> Path:
+    """Where the database that the seeding of a design made is kept."""
+    return layout.cache / f"{version}-pg{postgres.major(layout)}-{design}.dump"
 
 
 def cached_dump(layout: Layout, version: str) -> Path:
@@ -68,8 +99,8 @@ def _finish(layout: Layout, version: str) -> None:
     postgres.sql(layout, f"ALTER DATABASE {FRESH} RENAME TO {NAME}")
 
 
-def _restore(layout: Layout, venv: Path, dump: Path, say: Say) -> None:
-    say("restoring NetBox's empty database from the cache")
+def _restored(layout: Layout, dump: Path, say: Say) -> bool:
+    """Fill a new database from a dump. A dump that is no good is put aside: False."""
     _create(layout)
     try:
         postgres.run(
@@ -78,16 +109,15 @@ def _restore(layout: Layout, venv: Path, dump: Path, say: Say) -> None:
     except ChapelleError as error:
         need_space(layout.home, 300)
         spoiled = dump.with_suffix(".bad")
-        say(f"the cached dump is unusable (now {spoiled.name}): migrating instead. {error.found}")
+        say(f"the cached dump is unusable (now {spoiled.name}): {error.found}")
         dump.replace(spoiled)
         postgres.sql(layout, f"DROP DATABASE {FRESH} WITH (FORCE)")
-        _create(layout)
-        _migrate(layout, venv, FRESH, say)
-        _dump(layout, FRESH, dump)
+        return False
+    return True
 
 
-def _dump(layout: Layout, database: str, path: Path) -> None:
-    """Write a dump at one stroke; it holds no secret, as no user was made yet."""
+def _dump(layout: Layout, database: str, path: Path, *more: str) -> None:
+    """Write a dump at one stroke. What is kept in the cache holds no user and no secret."""
     need_space(path.parent, 50)
     part = path.with_suffix(f".part-{layout.sockets.name}")
     options: list[str | Path] = [
@@ -99,6 +129,7 @@ def _dump(layout: Layout, database: str, path: Path) -> None:
         part,
         "-d",
         database,
+        *more,
     ]
     try:
         postgres.run(layout, "pg_dump", *options)

@@ -43,24 +43,43 @@ def netbox(settings: Settings, say: Say) -> None:
     """
     if settings.external_netbox:
         return
-    server.up(settings, say)
+    design = seed.digest(settings)
+    server.up(settings, say, design)
     # Only an empty NetBox is seeded, or one whose seeding was cut short: what people have changed
     # since is theirs.
     unfinished = settings.state / "netbox" / "seeding"
-    api = access.connect(access.access(settings, "read"))
-    if unfinished.exists() or api.dcim.sites.count() == 0:
-        say("seeding NetBox with the design in inventory/design")
-        unfinished.touch()
-        result = seed.seed(settings, dry_run=False)
-        if result.conflicts:
-            raise InputError(
-                "The design could not be brought into NetBox.",
-                where=result.url,
-                found="; ".join(str(conflict) for conflict in result.conflicts[:3]),
-                remedy="invoke netbox.seed says more",
-            )
-        unfinished.unlink()
-        say(f"seeded: {result.created} objects")
+    empty = access.connect(access.access(settings, "read")).dcim.sites.count() == 0
+    if not empty and not unfinished.exists():
+        return
+    say("seeding NetBox with the design in inventory/design: minutes, once a machine")
+    unfinished.touch()
+    result = seed.seed(settings, dry_run=False, progress=_Spoken(say))
+    if result.conflicts:
+        raise InputError(
+            "The design could not be brought into NetBox.",
+            where=result.url,
+            found="; ".join(str(conflict) for conflict in result.conflicts[:3]),
+            remedy="invoke netbox.seed says more",
+        )
+    unfinished.unlink()
+    say(f"seeded: {result.created} objects in {result.seconds:.0f} s")
+    if empty:
+        server.keep_seeded(settings, design)
+
+
+class _Spoken:
+    """Progress of the seeding as lines: one for every kind of which there are many."""
+
+    _MANY = 200
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._kind = ""
+
+    def __call__(self, kind: str, _done: int, total: int) -> None:
+        if kind != self._kind and total >= self._MANY:
+            self._kind = kind
+            self._say(f"  {kind.replace('_', ' ')}: {total}")
 
 
 def scene(settings: Settings, say: Say) -> Scene:

@@ -6,6 +6,9 @@ different aisles are written side by side; those of one aisle one after the othe
 counts a device's components in the device's row, and two requests would wait for each other.
 """
 
+import hashlib
+from pathlib import Path
+
 from chapelle.netbox import access, design
 from chapelle.netbox.expand import expand
 from chapelle.netbox.seed.client import Client
@@ -13,7 +16,7 @@ from chapelle.netbox.seed.result import KindResult, SeedResult
 from chapelle.netbox.seed.seeder import Progress, Seeder
 from chapelle.settings import Settings
 
-__all__ = ["Client", "KindResult", "Progress", "SeedResult", "Seeder", "seed"]
+__all__ = ["Client", "KindResult", "Progress", "SeedResult", "Seeder", "digest", "seed"]
 
 
 def seed(
@@ -33,3 +36,17 @@ def seed(
     client = Client(granted.url, access.connect(granted).http_session)
     tag = intended.customization.managed_tag.slug
     return Seeder(client, desired, tag=tag, dry_run=dry_run, progress=progress).run()
+
+
+def digest(settings: Settings) -> str:
+    """Twelve hex digits that change with the design and the code that brings it into NetBox."""
+    here = Path(__file__).parent
+    code = [
+        p
+        for part in (here, here.parent / "design", here.parent / "expand")
+        for p in part.glob("*.py")
+    ]
+    read = hashlib.sha256()
+    for path in sorted([*design.folder(settings.root).glob("*.yml"), *code]):
+        read.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return read.hexdigest()[:12]
