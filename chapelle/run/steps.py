@@ -4,6 +4,7 @@ Preflight and configure are one request to the host, so both are begun before it
 answer says how each of them ended.
 """
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,13 @@ from chapelle.run.recorder import Recorder
 PREFLIGHT, CONFIGURE, VERIFY = PLAYED = ("preflight", "configure", "verify")
 
 _LONGEST_MESSAGE = 300
+
+# What Ansible says before it lets the cause speak.
+_PREAMBLE = re.compile(
+    r"^(Task failed: )?"
+    r"((Data could not be sent to remote host \S+ )?Make sure this host can be reached over ssh: "
+    r"|Failed to connect to the host via ssh: )?"
+)
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,7 +176,7 @@ def message_of(result: dict[str, Any]) -> str:
     for name in ("msg", "message", "stderr", "module_stderr", "stdout", "module_stdout"):
         value = result.get(name)
         if isinstance(value, str) and value.strip():
-            return one_line(value)
+            return one_line(_PREAMBLE.sub("", " ".join(value.split())))
     return "Ansible gives no reason"
 
 

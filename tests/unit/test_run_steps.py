@@ -13,7 +13,7 @@ from chapelle.plan import plan as plans
 from chapelle.plan.scope import parse
 from chapelle.run.journal import Journal, RunRecord
 from chapelle.run.recorder import Recorder
-from chapelle.run.steps import Follower
+from chapelle.run.steps import Follower, message_of
 
 PLAN = plans.build(
     two_aisles(), parse(rack="A1-R01"), kind="provision", target="lab", commit="c", kernel={}
@@ -93,6 +93,25 @@ def test_an_unreachable_host_failed_before_it_was_configured(watched: Watched) -
     watched.see(ONE, "Configure servers", "unreachable", msg="ssh:\n no  route")
     assert watched.outcomes(ONE) == [("preflight", "unreachable"), ("configure", "skipped")]
     assert watched.steps(ONE)["preflight"].message == "ssh: no route"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            'Task failed: Data could not be sent to remote host "10.64.2.12". Make sure this host '
+            "can be reached over ssh: ssh: connect to host 10.64.2.12 port 22: No route to host\r\n",
+            "ssh: connect to host 10.64.2.12 port 22: No route to host",
+        ),
+        (
+            "Task failed: Failed to connect to the host via ssh: Host key verification failed.",
+            "Host key verification failed.",
+        ),
+        ("The disk is full.", "The disk is full."),
+    ],
+)
+def test_the_cause_speaks_for_itself(said: str, told: str) -> None:
+    assert message_of({"msg": said}) == told
 
 
 def test_a_failed_preflight_left_the_host_as_it_was(watched: Watched) -> None:
