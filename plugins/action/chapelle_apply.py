@@ -116,9 +116,12 @@ class ActionModule(ActionBase):
     ) -> dict[str, Any]:
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
+        wanted = self._task.args.get("roles") or {}
+        for name in wanted:
+            self._check_arguments(name, variables)
         roles = {
             name: self._rendered(name, self._selected(name, dict(state or {}), variables))
-            for name, state in (self._task.args.get("roles") or {}).items()
+            for name, state in wanted.items()
         }
         request: dict[str, Any] = {
             "action": "apply",
@@ -137,6 +140,21 @@ class ActionModule(ActionBase):
         return result
 
     # -- what is wanted ---------------------------------------------------------------------------
+
+    def _check_arguments(self, role: str, variables: dict[str, Any]) -> None:
+        """The role's variables are as its argument_specs.yml says; saves a task a role and host."""
+        try:
+            path = self._find(role, "meta", "argument_specs.yml")
+        except AnsibleActionFail:
+            return  # a state without a role
+        loaded = self._loader.load_from_file(path) or {}
+        options = loaded.get("argument_specs", {}).get("main", {}).get("options", {})
+        values = {name: variables[name] for name in options if name in variables}
+        checked = ArgumentSpecValidator(options).validate(self._templar.template(values))
+        if checked.error_messages:
+            raise AnsibleActionFail(
+                f"Variables of role {role}: {'; '.join(checked.error_messages)}"
+            )
 
     @staticmethod
     def _is_partial(variables: dict[str, Any]) -> bool:
@@ -173,7 +191,7 @@ class ActionModule(ActionBase):
         return plain
 
     def _render(self, role: str, name: str, own: dict[str, Any]) -> str:
-        path = self._template_path(role, name)
+        path = self._find(role, "templates", name)
         text = trust_as_template(self._loader.get_text_file_contents(path))
         templar = self._templar
         if own:
@@ -182,15 +200,13 @@ class ActionModule(ActionBase):
             )
         return str(templar.template(text))
 
-    def _template_path(self, role: str, name: str) -> str:
-        tried = [Path(folder, role, "templates", name) for folder in C.DEFAULT_ROLES_PATH]
-        tried.append(ROOT / "roles" / role / "templates" / name)
+    def _find(self, role: str, *parts: str) -> str:
+        tried = [Path(folder, role, *parts) for folder in C.DEFAULT_ROLES_PATH]
+        tried.append(ROOT.joinpath("roles", role, *parts))
         for path in tried:
             if path.is_file():
                 return str(path)
-        raise AnsibleActionFail(
-            f"Role {role} has no template {name}; looked for {', '.join(map(str, tried))}"
-        )
+        raise AnsibleActionFail(f"None of these is there: {', '.join(map(str, tried))}")
 
     # -- asking the host --------------------------------------------------------------------------
 
