@@ -115,6 +115,7 @@ def _bring_up(layout: Layout, say: Say, design: str | None) -> str:
     if any(session(pid) not in recorded for pid in strays(layout)):
         say("stopping what an earlier start that was cut short left running")
         _take_down(layout)
+        layout.make()
     version = server_install.version(layout)
     venv = server_install.install(layout, say)
     web.configure(layout)
