@@ -45,8 +45,12 @@ def folder(settings: Settings) -> Path:
 
 
 def namespace_path(settings: Settings) -> Path:
-    """The lab's network namespace as the client enters it."""
-    return Path("/run/netns") / f"chap-{settings.instance}"
+    """The lab's network namespace as the client enters it.
+
+    Not in /run/netns: `ip netns add` mounts that directory over itself, and what was there before
+    can neither be seen nor be taken away any more.
+    """
+    return Path("/run") / f"chap-{settings.instance}.netns"
 
 
 def ensure(settings: Settings) -> None:

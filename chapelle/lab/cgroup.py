@@ -61,14 +61,14 @@ def hierarchies() -> list[Path]:
 
 
 class Tree:
-    """The control groups of one lab, as they are."""
+    """The control groups of one lab, as they are; `bases` are where the nodes' groups are."""
 
     def __init__(self, settings: Settings) -> None:
         if _systemd():
             scope = _scope_path(_unit(settings))
-            self._bases = [scope] if scope else []
+            self.bases = [scope] if scope else []
         else:
-            self._bases = [place / _unit(settings) for place in hierarchies()]
+            self.bases = [place / _unit(settings) for place in hierarchies()]
         self._settings = settings
 
     def make(self) -> None:
@@ -78,13 +78,13 @@ class Tree:
             ChapelleError: systemd gives us none.
         """
         if _systemd():
-            self._bases = [_scope(_unit(self._settings))]
-        for base in self._bases:
+            self.bases = [_scope(_unit(self._settings))]
+        for base in self.bases:
             base.mkdir(exist_ok=True)
 
     def entering(self, host: str) -> Callable[[], None]:
         """Make a node's group; what is returned moves the process that calls it there."""
-        groups = [base / host for base in self._bases]
+        groups = [base / host for base in self.bases]
         for group in groups:
             group.mkdir(exist_ok=True)
 
@@ -112,9 +112,9 @@ class Tree:
         Raises:
             ChapelleError: something of them does not end.
         """
-        if not self._bases:
+        if not self.bases:
             return
-        groups = [self._bases[0] / host for host in hosts]
+        groups = [self.bases[0] / host for host in hosts]
         for group in groups:
             with contextlib.suppress(FileNotFoundError):
                 (group / "cgroup.kill").write_text("1")
@@ -130,7 +130,7 @@ class Tree:
                 )
             time.sleep(0.02)
         for host in hosts:
-            for base in self._bases:
+            for base in self.bases:
                 _remove(base / host)
 
     def remove(self) -> None:
@@ -139,14 +139,14 @@ class Tree:
         if _systemd():
             _systemctl("stop", "--quiet", _unit(self._settings))
             return
-        for base in self._bases:
+        for base in self.bases:
             _remove(base)
 
     def _groups(self) -> list[Path]:
         """The nodes' groups in the unified hierarchy, which is the first."""
-        if not self._bases or not self._bases[0].is_dir():
+        if not self.bases or not self.bases[0].is_dir():
             return []
-        return [each for each in self._bases[0].iterdir() if each.is_dir() and each.name != HOLDER]
+        return [each for each in self.bases[0].iterdir() if each.is_dir() and each.name != HOLDER]
 
 
 def _read(path: Path) -> str:

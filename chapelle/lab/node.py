@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import cgroup, files, wires
+from chapelle.lab import ca, cgroup, files, wires
 from chapelle.lab.ca import HostSigner
 from chapelle.lab.spec import Node
 from chapelle.settings import Settings
@@ -115,12 +115,16 @@ def launch(
         "NOTIFY_SOCKET": str(notify),
     }
     enter_group = groups.entering(node.name)
+    hubs = [str(path) for path in ca.namespace_path(settings).parent.glob("chap-*.netns")]
 
     def enter() -> None:
         enter_group()
         os.setns(network, os.CLONE_NEWNET)
         os.unshare(os.CLONE_NEWNS)
         wires.mount("none", "/", None, MS_REC | MS_SLAVE)
+        # Our copy of this table of mounts must not keep another lab's hub alive.
+        for hub in hubs:
+            wires.unmount(hub)
         # Relative paths: a colon or a comma in the state's path would mean something to overlayfs.
         options = "lowerdir=image,upperdir=layer,workdir=work"
         wires.mount("overlay", "root", "overlay", 0, options)

@@ -19,7 +19,7 @@ allow
 cmdport 0
 bindcmdaddress /
 user root
-pidfile /mnt/chronyd.pid
+pidfile /
 """
 
 
@@ -55,14 +55,15 @@ def start(settings: Settings, image: Path, namespace: int, groups: cgroup.Tree) 
         wires.mount("none", "/", None, MS_REC | MS_SLAVE)
         for directory in ("dev", "proc"):
             wires.mount(f"/{directory}", f"{image}/{directory}", None, wires.MS_BIND | MS_REC)
-        wires.mount(str(home), f"{image}/mnt", None, wires.MS_BIND)
+        # At chrony's own place: where AppArmor rules the machine, it may read no other.
+        wires.mount(str(home), f"{image}/etc/chrony", None, wires.MS_BIND)
         os.chroot(image)
         os.chdir("/")
 
     try:
         # It goes to the background when it is ready, and only then does this return.
         result = subprocess.run(
-            ["/usr/sbin/chronyd", "-x", "-f", "/mnt/chrony.conf", "-l", "/mnt/chronyd.log"],
+            ["/usr/sbin/chronyd", "-x", "-f", "/etc/chrony/chrony.conf"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

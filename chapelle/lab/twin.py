@@ -309,9 +309,10 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
         _restore_limits(settings, say)
         shutil.rmtree(settings.state / "lab", ignore_errors=True)
         _notify(settings).unlink(missing_ok=True)
-        for host in Path("/run/systemd/nspawn/propagate").glob(f"chap-{settings.instance}-*"):
+        # What systemd-nspawn, killed, could not take away itself.
+        for place in Path("/run/systemd/nspawn").glob(f"*/{node.machine_name(settings, '*')}"):
             with contextlib.suppress(OSError):
-                host.rmdir()
+                place.rmdir()
         for name in ("config", "known_hosts", "ssh", "sftp", "scp"):
             (ca.folder(settings) / name).unlink(missing_ok=True)
     return len(running)
@@ -320,7 +321,7 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
 def _restore_limits(settings: Settings, say: Say) -> None:
     others = [
         path
-        for path in ca.namespace_path(settings).parent.glob("chap-*")
+        for path in ca.namespace_path(settings).parent.glob("chap-*.netns")
         if path != ca.namespace_path(settings) and wires.is_namespace(path)
     ]
     with contextlib.suppress(ChapelleError):

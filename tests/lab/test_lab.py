@@ -77,7 +77,7 @@ def test_nodes_are_what_netbox_says(three, ssh_in) -> None:
 
 def test_nodes_boot_whole_and_reach_each_other_and_the_hub(three, ssh_in) -> None:
     ssh = ssh_in(three)
-    result = ssh("compute-a2-01", "systemctl is-system-running; ping -c1 -W2 10.64.2.13")
+    result = ssh("compute-a2-01", "systemctl is-system-running; sudo ping -c1 -W2 10.64.2.13")
     assert result.stdout.startswith("running\n"), result.stdout
     assert result.returncode == 0, result.stdout
 
