@@ -73,6 +73,7 @@ class Engine:
         self.recorder.say("run-started", self.work.plan.scope)
         stop = None
         try:
+            self._tell_done()
             for batch in self.work.plan.batches:
                 if stop := self._asked_to_stop() or self._batch(batch):
                     break
@@ -83,6 +84,13 @@ class Engine:
         except ChapelleError as error:
             stop = Stop(why=str(error), exit_code=ExitCode.FAILED)
         return self._finish(stop)
+
+    def _tell_done(self) -> None:
+        """Of a run that is gone on with: the hosts that are done, for whoever counts."""
+        for host in self.work.plan.hosts:
+            known = self.recorder.journal.steps(self.recorder.run, host.name)
+            if _worked(known) and _written(known):
+                self.recorder.host_finished(host.name)
 
     def _finish(self, stop: Stop | None) -> RunResult:
         result = self.recorder.result()

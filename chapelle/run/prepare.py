@@ -161,6 +161,11 @@ def hosts(settings: Settings, dc: Datacentre, names: Collection[str], say: Say) 
         say(str(error))
 
 
+def nobody_answers(settings: Settings) -> bool:
+    """Whether it is known, without asking them, that no host can answer: the lab is not up."""
+    return settings.target == "lab" and lab.read(settings) is None
+
+
 def owner() -> str:
     """Who runs this, for journals and locks: user@machine."""
     user = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid{os.getuid()}"

@@ -226,6 +226,10 @@ def dry_run(settings: Settings, made: Plan, operator: Operator) -> Done:
         folder = Folder(Path(scratch), _new_id())
         folder.fill(made, scene.dc.snapshot)
         journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        if prepare.nobody_answers(settings):
+            operator.say("the lab is not up: what its hosts would get cannot be said")
+            journal.close_run(folder.run, time.time(), 0, "")
+            return Done(result=journal.result(folder.run), netbox_url=scene.netbox_url)
         done = _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
         return msgspec.structs.replace(done, report=None)
 

@@ -194,7 +194,10 @@ def _dry_run(settings: Settings, order: Order, terminal: Terminal) -> ExitCode:
         made = plans.read(order.plan or Path())
     if not terminal.json:
         print_plan(made, file=str(order.plan or ""))
-    return _show(running.dry_run(settings, made, terminal), terminal)
+    done = running.dry_run(settings, made, terminal)
+    if not terminal.json and all(host.outcome == "pending" for host in done.result.hosts):
+        return ExitCode.OK
+    return _show(done, terminal)
 
 
 def _show(done: Done, terminal: Terminal) -> ExitCode:

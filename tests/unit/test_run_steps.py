@@ -100,7 +100,7 @@ def test_an_unreachable_host_failed_before_it_was_configured(watched: Watched) -
     [
         (
             'Task failed: Data could not be sent to remote host "10.64.2.12". Make sure this host '
-            "can be reached over ssh: ssh: connect to host 10.64.2.12 port 22: No route to host\r\n",
+            "can be reached over ssh: ssh: connect to host 10.64.2.12 port 22: No route to\r\nhost",
             "ssh: connect to host 10.64.2.12 port 22: No route to host",
         ),
         (
