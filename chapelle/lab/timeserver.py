@@ -19,7 +19,7 @@ allow
 cmdport 0
 bindcmdaddress /
 user root
-pidfile /
+pidfile /var/lib/chrony/chronyd.pid
 """
 
 
@@ -55,8 +55,9 @@ def start(settings: Settings, image: Path, namespace: int, groups: cgroup.Tree) 
         wires.mount("none", "/", None, MS_REC | MS_SLAVE)
         for directory in ("dev", "proc"):
             wires.mount(f"/{directory}", f"{image}/{directory}", None, wires.MS_BIND | MS_REC)
-        # At chrony's own place: where AppArmor rules the machine, it may read no other.
-        wires.mount(str(home), f"{image}/etc/chrony", None, wires.MS_BIND)
+        # At chrony's own places: where AppArmor rules the machine, it may use no others.
+        for directory in ("etc/chrony", "var/lib/chrony"):
+            wires.mount(str(home), f"{image}/{directory}", None, wires.MS_BIND)
         os.chroot(image)
         os.chdir("/")
 
