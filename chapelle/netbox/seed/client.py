@@ -12,7 +12,11 @@ from chapelle.netbox.access import Session, UnreachableError, require
 from chapelle.netbox.seed.kinds import Json
 
 PAGE = 1000
+_REFUSED = {400, 403, 409}  # NetBox names the objects concerned
 TIMEOUT = (5, 300)  # seconds to connect, and to wait for an answer: big batches take their time
+
+# A kept connection belongs to one of NetBox's processes; a new one goes to one that has time.
+_NOT_STICKY = {"Connection": "close"}
 
 
 class UnsureError(ChapelleError):
@@ -85,7 +89,9 @@ class Client:
         # device costs more than creating it.
         params = {"fields": ",".join(dict.fromkeys(["id", *fields]))}
         try:
-            response = self._request(method, endpoint, params=params, json=list(objects))
+            response = self._request(
+                method, endpoint, params=params, json=list(objects), headers=_NOT_STICKY
+            )
         except UnreachableError as error:
             raise UnsureError(
                 "NetBox did not answer a writing request.",
@@ -93,7 +99,7 @@ class Client:
                 found=error.found or error.message,
                 remedy=error.remedy,
             ) from error
-        if response.status_code == 400:
+        if response.status_code in _REFUSED:
             raise _refused(response, objects)
         require(response, 200, 201)
         return response

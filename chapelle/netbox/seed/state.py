@@ -96,7 +96,10 @@ class State:
 
     def stale_and_foreign(self, name: str, tag: str) -> tuple[list[str], int]:
         """Names of objects that carry our tag but are not in the design; the number of others."""
-        stale, foreign = [], 0
+        stale: list[str] = []
+        foreign = 0
+        if name == "device_addresses":  # the same list as devices
+            return stale, foreign
         for record in self.others.get(name, []):
             if any(own["slug"] == tag for own in record.get("tags") or []):
                 stale.append(" ".join(KINDS[name].key(record)) or f"#{record['id']}")
