@@ -52,6 +52,8 @@ def main() -> None:
     """Print a row for each size and each way."""
     sizes = [int(text) for text in sys.argv[1:]] or [20, 75, 300]
     image.ensure(Settings.load(), print)
+    # `ip netns` changes the table of mounts for good: that of this process only.
+    wires.own_mounts([])
     print(f"{'nodes':>5}  {'way':<10} {'seconds':>8} {'s/node':>7} {'PSS MB':>7} {'avail MB':>8}")
     for size in sizes:
         for way, up, down in (("shell", peer_up, peer_down), ("chapelle", our_up, lab.down)):

@@ -53,6 +53,11 @@ def namespace_path(settings: Settings) -> Path:
     return Path("/run") / f"chap-{settings.instance}.netns"
 
 
+def all_namespaces() -> list[Path]:
+    """The network namespaces of all labs on the machine, ours and those of other clones."""
+    return list(Path("/run").glob("chap-*.netns"))
+
+
 def ensure(settings: Settings) -> None:
     """Make what is missing of the authorities and the operator's key, and a valid certificate."""
     home = files.directory(folder(settings))

@@ -149,6 +149,13 @@ class Tree:
         return [each for each in self.bases[0].iterdir() if each.is_dir() and each.name != HOLDER]
 
 
+def nodes_on_machine() -> int:
+    """How many nodes all labs of the machine have, ours and those of other clones."""
+    unified = hierarchies()[0]
+    patterns = ("chapelle-*/*/payload", "*.slice/chapelle-*.scope/*/payload")
+    return sum(1 for pattern in patterns for _ in unified.glob(pattern))
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text()

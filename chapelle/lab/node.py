@@ -17,9 +17,6 @@ from chapelle.lab.ca import HostSigner
 from chapelle.lab.spec import Node
 from chapelle.settings import Settings
 
-MS_REC = 0x4000
-MS_SLAVE = 0x80000
-
 # The whole of nspawn's bounding set is more than a server needs; the network must be its own.
 CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW"
 
@@ -115,16 +112,12 @@ def launch(
         "NOTIFY_SOCKET": str(notify),
     }
     enter_group = groups.entering(node.name)
-    hubs = [str(path) for path in ca.namespace_path(settings).parent.glob("chap-*.netns")]
+    hubs = ca.all_namespaces()
 
     def enter() -> None:
         enter_group()
         os.setns(network, os.CLONE_NEWNET)
-        os.unshare(os.CLONE_NEWNS)
-        wires.mount("none", "/", None, MS_REC | MS_SLAVE)
-        # Our copy of this table of mounts must not keep another lab's hub alive.
-        for hub in hubs:
-            wires.unmount(hub)
+        wires.own_mounts(hubs)
         # Relative paths: a colon or a comma in the state's path would mean something to overlayfs.
         options = "lowerdir=image,upperdir=layer,workdir=work"
         wires.mount("overlay", "root", "overlay", 0, options)

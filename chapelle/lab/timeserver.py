@@ -9,8 +9,7 @@ import subprocess
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import cgroup, files, wires
-from chapelle.lab.node import MS_REC, MS_SLAVE
+from chapelle.lab import ca, cgroup, files, wires
 from chapelle.settings import Settings
 
 CONFIGURATION = """# The lab's time servers.
@@ -46,15 +45,15 @@ def start(settings: Settings, image: Path, namespace: int, groups: cgroup.Tree) 
     home = files.directory(settings.state / "lab" / "time")
     files.write(home / "chrony.conf", CONFIGURATION, 0o644)
 
+    hubs = ca.all_namespaces()
     enter_group = groups.entering(cgroup.HOLDER)
 
     def enter() -> None:
         enter_group()
         os.setns(namespace, os.CLONE_NEWNET)
-        os.unshare(os.CLONE_NEWNS)
-        wires.mount("none", "/", None, MS_REC | MS_SLAVE)
+        wires.own_mounts(hubs)
         for directory in ("dev", "proc"):
-            wires.mount(f"/{directory}", f"{image}/{directory}", None, wires.MS_BIND | MS_REC)
+            wires.mount(f"/{directory}", f"{image}/{directory}", None, wires.MS_BIND | wires.MS_REC)
         # At chrony's own places: where AppArmor rules the machine, it may use no others.
         for directory in ("etc/chrony", "var/lib/chrony"):
             wires.mount(str(home), f"{image}/{directory}", None, wires.MS_BIND)

@@ -147,7 +147,9 @@ def up(
         new = [each for each in start if not (node.folder(settings) / each.name).exists()]
         files.require_space(settings.state, NODE_BYTES * len(new), f"{len(new)} more nodes")
         hosts_known = _hosts(dc, wanted, known)
-        raised = limits.raise_for(len(hosts_known), known.limits if known else {}, say)
+        strangers = cgroup.nodes_on_machine() - len(running)
+        number = len(hosts_known) + strangers
+        raised = limits.raise_for(number, known.limits if known else {}, say)
         lab = Lab(
             instance=settings.instance,
             netns=str(ca.namespace_path(settings)),
@@ -319,12 +321,10 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
 
 
 def _restore_limits(settings: Settings, say: Say) -> None:
-    others = [
-        path
-        for path in ca.namespace_path(settings).parent.glob("chap-*.netns")
-        if path != ca.namespace_path(settings) and wires.is_namespace(path)
-    ]
+    others = [p for p in ca.all_namespaces() if p != ca.namespace_path(settings)]
     with contextlib.suppress(ChapelleError):
         known = read(settings)
-        if known and known.limits and not others:
+        if known and known.limits and any(map(wires.is_namespace, others)):
+            say("leaving the kernel's limits as they are: another lab needs them")
+        elif known:
             limits.restore(known.limits, say)

@@ -12,7 +12,7 @@ import hashlib
 import ipaddress
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +27,8 @@ from chapelle.lab.spec import Node, Services
 HUB_MTU = 9216
 IFF_UP = 1
 MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_SLAVE = 0x80000
 MNT_DETACH = 2
 
 # What a slim kernel may lack; the keys of lab.json's `kernel`. VRF devices need a table.
@@ -66,6 +68,20 @@ def unmount(target: str) -> None:
         code = ctypes.get_errno()
         if code not in {errno.EINVAL, errno.ENOENT}:
             raise OSError(code, f"umount: {os.strerror(code)}", target)
+
+
+def own_mounts(hubs: Iterable[Path]) -> None:
+    """Give this process a table of mounts of its own, in which no hub is held.
+
+    A copy of the mount would keep the network of a lab alive after its `down`.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    os.unshare(os.CLONE_NEWNS)
+    mount("none", "/", None, MS_REC | MS_SLAVE)
+    for hub in hubs:
+        unmount(str(hub))
 
 
 def own_namespace() -> int:
