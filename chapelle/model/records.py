@@ -213,7 +213,6 @@ class Interface(Record, frozen=True, kw_only=True):
     description: str = ""
     cable: int | None = None
     cable_end: str | None = None
-    tags: tuple[str, ...] = ()
     custom_fields: dict[str, Any] = {}
 
 

@@ -36,9 +36,14 @@ class Page(msgspec.Struct):
     results: list[Record]
 
 
+# Fields that no record holds, asked for because NetBox then loads with one query what it would
+# otherwise look up object by object: `mac_address` is a property of the primary MAC object.
+_HELPERS: dict[str, tuple[str, ...]] = {"interfaces": ("primary_mac_address",)}
+
+
 def wanted_fields(list_name: str) -> str:
     """The value of NetBox's `fields` parameter that yields just what the record holds."""
-    return ",".join(record_type(list_name).__struct_fields__)
+    return ",".join((*record_type(list_name).__struct_fields__, *_HELPERS.get(list_name, ())))
 
 
 def decode_page(list_name: str, data: bytes) -> Page:

@@ -1,0 +1,133 @@
+"""A snapshot against netbox.netbox.nb_inventory, on the same NetBox, in the same run.
+
+    .venv/bin/python bench/snapshot.py                 the reference datacentre, 300 servers
+    .venv/bin/python bench/snapshot.py --devices 3000  a large site, in a NetBox of its own
+
+Both are whole processes from a cold start: `invoke snapshot.take`, and `ansible-inventory --list`
+with nb_inventory, interfaces on. They take turns, and the best time of each counts. What a snapshot
+reads besides (cables, power, disks, racks, tenants) counts against the snapshot.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import environment  # noqa: E402 - found by the line above
+import msgspec  # noqa: E402
+
+from chapelle.errors import ChapelleError  # noqa: E402
+from chapelle.netbox import access, server, server_install, server_web, snapshot  # noqa: E402
+from chapelle.netbox.server_layout import Layout  # noqa: E402
+from chapelle.run import prepare  # noqa: E402
+from chapelle.settings import ROOT, Settings  # noqa: E402
+
+REFERENCE = 300
+
+# As its documentation has it, with interfaces on, as asked. Its racks and services stay on: so they
+# are by default. The time-out is raised so that it can finish on a slow machine.
+PEER = """\
+plugin: netbox.netbox.nb_inventory
+api_endpoint: {url}
+validate_certs: false
+interfaces: true
+timeout: 600
+"""
+
+
+def main() -> None:
+    """Measure and print one line for each, and the ratio."""
+    parser = argparse.ArgumentParser(description="snapshot.take against nb_inventory")
+    parser.add_argument("--devices", type=int, default=REFERENCE, help="servers in NetBox")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of each")
+    wanted = parser.parse_args()
+    settings = Settings.load()
+    programs = environment.programs(settings, say)
+    with tempfile.TemporaryDirectory(prefix="chapelle-bench-") as folder:
+        if wanted.devices == REFERENCE:
+            prepare.netbox(settings, say)
+            measure(settings, programs, Path(folder), wanted.rounds)
+            return
+        large = msgspec.structs.replace(settings, state=Path(folder) / "state")
+        server.up(large, say)
+        try:
+            fill(large, wanted.devices)
+            measure(large, programs, Path(folder), wanted.rounds)
+        finally:
+            server.reset(large, say)
+
+
+def fill(settings: Settings, devices: int) -> None:
+    """Put a large site into an empty NetBox."""
+    say(f"making {devices} devices")
+    layout = Layout.of(settings)
+    python = server_install.environment(layout) / "bin" / "python"
+    script = ROOT / "bench" / "large_site.py"
+    environ = {**os.environ, **server_web.environ(layout)}
+    subprocess.run([python, script, str(devices)], env=environ, check=True)
+
+
+def measure(settings: Settings, programs: Path, folder: Path, rounds: int) -> None:
+    """Let both take turns, check that they saw the same devices, and print the figures."""
+    granted = access.access(settings, "read")
+    source = folder / "peer.netbox.yml"
+    source.write_text(PEER.format(url=granted.url))
+    config = folder / "ansible.cfg"
+    config.write_text("[inventory]\nany_unparsed_is_failed = true\n")
+    out = folder / "peer.json"
+    peer = [str(programs / "ansible-inventory"), "-i", str(source), "--list", "--output", str(out)]
+    peer_environ = {"NETBOX_TOKEN": granted.token, "ANSIBLE_CONFIG": str(config)}
+    mine = [sys.executable, "-m", "invoke", "snapshot.take"]
+    own_environ = {"CHAPELLE_STATE": str(settings.state)}
+    ours: list[float] = []
+    theirs: list[float] = []
+    for number in range(rounds):
+        ours.append(timed(mine, own_environ, ROOT))
+        theirs.append(timed(peer, peer_environ, folder))
+        say(f"round {number + 1}: snapshot {ours[-1]:.2f} s, nb_inventory {theirs[-1]:.2f} s")
+    taken = snapshot.latest(settings)
+    hosts = len(msgspec.json.decode(out.read_bytes())["_meta"]["hostvars"])
+    if taken is None or hosts != len(taken.snapshot.content.devices):
+        raise ChapelleError("The two did not see the same devices.", found=f"{hosts} hosts")
+    content = taken.snapshot.content
+    objects = sum(len(getattr(content, name)) for name in content.__struct_fields__)
+    interfaces = len(content.interfaces)
+    say(f"devices {hosts}, interfaces {interfaces}, objects in the snapshot {objects}")
+    say(f"snapshot.take   {min(ours):8.2f} s")
+    say(f"nb_inventory    {min(theirs):8.2f} s")
+    say(f"ratio           {min(theirs) / min(ours):8.1f}")
+
+
+def timed(command: Sequence[str], environ: dict[str, str], folder: Path) -> float:
+    """Seconds that the command takes; what it prints is shown only when it fails."""
+    began = time.monotonic()
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    if done.returncode != 0:
+        raise ChapelleError(f"{Path(command[0]).name} failed.", found=done.stderr[-2000:])
+    return seconds
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ChapelleError as error:
+        sys.exit(f"error: {error}")
