@@ -19,14 +19,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import environment  # noqa: E402 - found by the line above
-import msgspec  # noqa: E402
+import environment
+import msgspec
 
-from chapelle.errors import ChapelleError  # noqa: E402
-from chapelle.netbox import access, server, server_install, server_web, snapshot  # noqa: E402
-from chapelle.netbox.server_layout import Layout  # noqa: E402
-from chapelle.run import prepare  # noqa: E402
-from chapelle.settings import ROOT, Settings  # noqa: E402
+from chapelle.errors import ChapelleError
+from chapelle.netbox import access, server, server_install, server_web, snapshot
+from chapelle.netbox.server_layout import Layout
+from chapelle.run import prepare
+from chapelle.settings import ROOT, Settings
 
 REFERENCE = 300
 
