@@ -1,0 +1,93 @@
+"""The main job, as an operator types it: an aisle of 75 servers from NetBox to `active`."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chapelle import lab
+from chapelle.netbox import snapshot
+from chapelle.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [pytest.mark.lab, pytest.mark.netbox]
+
+
+@pytest.fixture(scope="module")
+def installation(seeded_netbox: Settings) -> Iterator[Settings]:
+    yield seeded_netbox
+    lab.down(seeded_netbox)
+
+
+def invoke(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [ROOT / ".venv" / "bin" / "invoke", *words],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "CHAPELLE_STATE": str(settings.state),
+            "CHAPELLE_CACHE": str(settings.cache),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
+    )
+
+
+def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """How many hosts ended how, from the last of the JSON lines."""
+    result = json.loads(done.stdout.splitlines()[-1])["result"]
+    found: dict[str, int] = {}
+    for host in result["hosts"]:
+        found[host["outcome"]] = found.get(host["outcome"], 0) + 1
+    return found
+
+
+def active(settings: Settings, scope: str) -> int:
+    taken = snapshot.take(settings).snapshot
+    return sum(1 for d in taken.content.devices if d.status == "active" and scope in (d.name or ""))
+
+
+def test_an_aisle_becomes_active_and_stays_as_it_is(installation: Settings) -> None:
+    first = invoke(installation, "provision", "--aisle=2", "--json")
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr
+    assert outcomes(first) == {"changed": 75}
+    content = snapshot.take(installation).snapshot.content
+    servers = [d for d in content.devices if (d.name or "").rpartition("-")[0].endswith("-a2")]
+    assert [d.name for d in servers if d.serial and d.status != "active" and d.primary_ip4] == []
+
+    again = invoke(installation, "provision", "--aisle=2", "--json")
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr
+    assert outcomes(again) == {"unchanged": 75}
+
+    drift = invoke(installation, "drift", "--aisle=2")
+    assert drift.returncode == 0, drift.stdout + drift.stderr
+
+
+def test_drift_names_what_was_spoiled_and_provision_mends_it(installation: Settings) -> None:
+    host = "database-a2-03"
+    for command in (
+        "echo 'PermitRootLogin yes' | sudo tee -a /etc/ssh/sshd_config",
+        "sudo systemctl stop chrony",
+        "sudo nft insert rule inet chapelle input tcp dport 4444 accept",
+    ):
+        spoiled = invoke(installation, "lab.ssh", host, "-c", command)
+        assert spoiled.returncode == 0, spoiled.stderr
+
+    drift = invoke(installation, "drift", "--aisle=2")
+    assert drift.returncode == 99, drift.stdout + drift.stderr
+    lines = [line for line in drift.stdout.splitlines() if line.strip()]
+    assert any("sshd_config" in line for line in lines), drift.stdout
+    assert any("chrony" in line for line in lines), drift.stdout
+    assert "4444" in drift.stdout
+    assert f"invoke provision --limit={host}" in drift.stdout
+
+    mended = invoke(installation, "provision", "--aisle=2", "--json")
+    assert outcomes(mended) == {"unchanged": 74, "changed": 1}
+    assert invoke(installation, "drift", "--aisle=2").returncode == 0
