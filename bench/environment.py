@@ -1,4 +1,4 @@
-"""The peers' programs in a virtual environment of their own, shared by all benchmarks and clones."""
+"""The peers' programs, in a virtual environment that all benchmarks and clones share."""
 
 import hashlib
 import os
