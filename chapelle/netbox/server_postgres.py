@@ -13,6 +13,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from chapelle.errors import ChapelleError
@@ -76,9 +77,9 @@ def start(layout: Layout, say: Say) -> None:
         return
     if not layout.data.exists():
         _create(layout, say)
-    _drop_stale_pid_file(layout)
     layout.postgres_socket.mkdir(mode=0o700, exist_ok=True)
     _give(layout.postgres_socket)
+    _clear_remains(layout)
     options = {**SETTINGS, "unix_socket_directories": str(layout.postgres_socket)}
     with _reach(layout.data) as (path, user):
         command: list[str | Path] = [binaries(layout) / "postgres", "-D", path]
@@ -159,17 +160,31 @@ def _create(layout: Layout, say: Say) -> None:
     fresh.rename(layout.data)
 
 
-def _drop_stale_pid_file(layout: Layout) -> None:
-    """After a crash of the machine, another process may have the id that postmaster.pid names."""
-    lock = layout.data / "postmaster.pid"
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        pid = int(lock.read_text().split()[0])
-        try:
-            ours = Path(f"/proc/{pid}/cwd").samefile(layout.data)
-        except OSError:
-            ours = False
-        if not ours:
-            lock.unlink()
+def _clear_remains(layout: Layout) -> None:
+    """Make way after a crash; called when no server of ours runs.
+
+    The backends of a server that was killed leave by themselves, after a moment. Its lock files
+    name a process id that another process may have by now, or that init has not yet reaped.
+    """
+    deadline = monotonic() + 10
+    while left := _working_in(layout.data):
+        if monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+        sleep(0.05)
+    (layout.data / "postmaster.pid").unlink(missing_ok=True)
+    for path in layout.postgres_socket.iterdir():
+        path.unlink()
+
+
+def _working_in(directory: Path) -> list[int]:
+    """Ids of the processes whose working directory this is: PostgreSQL's, for its data."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone meanwhile, a zombie, or another user's
+            if (entry / "cwd").samefile(directory):
+                found.append(int(entry.name))
+    return found
 
 
 def _server_user() -> str | None:

@@ -148,10 +148,12 @@ def stop(layout: Layout, name: str, first: signal.Signals, timeout: float) -> bo
 
 def stop_strays(layout: Layout) -> int:
     """Stop every process that carries our mark, recorded or not; returns how many there were."""
-    found = strays(layout)
-    for pid in found:
-        _end(pid, signal.SIGTERM, 10)
-    return len(found)
+    stopped: set[int] = set()
+    while found := strays(layout):  # until none is left: one may be forked while we look
+        stopped |= set(found)
+        for pid in found:
+            _end(pid, signal.SIGTERM, 10)
+    return len(stopped)
 
 
 def strays(layout: Layout) -> list[int]:

@@ -106,7 +106,11 @@ def start(layout: Layout, venv: Path, say: Say) -> str:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         write_private(layout.address, msgspec.json.encode({"url": url}).decode())
         handle = listener.fileno()
-        command = [venv / "bin" / "gunicorn", "--config", EMBEDDED / "chapelle_gunicorn.py"]
+        command: list[str | Path] = [
+            venv / "bin" / "gunicorn",
+            "--config",
+            EMBEDDED / "chapelle_gunicorn.py",
+        ]
         env = {**environ(layout), "CHAPELLE_NETBOX_LISTENER": str(handle)}
         spawn(layout, WEB, command, env=env, pass_fds=(handle,))
     tokens = server_secrets.tokens(layout)
