@@ -101,7 +101,18 @@ def peer_up(settings: Settings, size: int) -> float:
     node.folder(settings).mkdir(parents=True)
     for each in nodes:
         node.prepare(settings, each, root, signer)
-    limits.raise_for(size, {}, lambda _: None)
+    # As the lab does; `lab.down` reads the notes and puts the limits back.
+    raised = limits.raise_for(size, {}, lambda _: None)
+    notes = lab.Lab(
+        instance=settings.instance,
+        netns=str(ca.namespace_path(settings)),
+        started=time.time(),
+        kernel={},
+        image=str(root),
+        limits=raised,
+        hosts={},
+    )
+    (settings.state / "lab" / "lab.json").write_bytes(msgspec.json.encode(notes))
     groups = cgroup.Tree(settings)
     groups.make()
     # `ip` knows the namespaces of one directory only.
