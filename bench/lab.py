@@ -21,6 +21,7 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests" / "lab")]
 
 import handmade  # noqa: E402
+import msgspec  # noqa: E402
 
 from chapelle import lab  # noqa: E402
 from chapelle.lab import boot, ca, cgroup, image, limits, node, spec, wires  # noqa: E402
