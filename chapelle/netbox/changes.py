@@ -11,11 +11,15 @@ import msgspec
 from chapelle.errors import ChapelleError
 from chapelle.model.references import LISTS
 from chapelle.model.snapshot import OPERATIONAL_CUSTOM_FIELDS
-from chapelle.netbox.reading import Get, Query
+from chapelle.netbox.reading import Get, MovedError, Query
 
 _PATH = "core/object-changes/"
 _WINDOW = 200
 _PAGE = 1000
+_ID_FIELDS = "id,request_id,time"
+
+# New entries past which everything is read anew: to look at each would take longer.
+_TOO_MANY = 500
 
 # Models that no snapshot lists but whose objects show in the fields of those that it does.
 _SHOWN_ELSEWHERE = frozenset({"dcim.macaddress", "dcim.cabletermination", "extras.customfield"})
@@ -24,15 +28,15 @@ _SHOWN_ELSEWHERE = frozenset({"dcim.macaddress", "dcim.cabletermination", "extra
 _BOOKKEEPING = frozenset({"last_updated", "created"})
 
 
-class Mark(msgspec.Struct, frozen=True):
-    """A moment in the change log: the ids of its latest entries."""
+class Mark(msgspec.Struct, frozen=True, kw_only=True):
+    """A moment in the change log: the ids of its latest entries, and what the newest of them is.
+
+    `lowest` is the id from which on the log must be looked through for what came since.
+    """
 
     ids: frozenset[int]
-
-    @property
-    def lowest(self) -> int:
-        """The first id from which on the log must be looked through again."""
-        return min(self.ids) if len(self.ids) >= _WINDOW else 0
+    lowest: int
+    newest: str
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +64,22 @@ class _Choice(msgspec.Struct):
     value: str
 
 
+class _Id(msgspec.Struct):
+    id: int
+    request_id: str | None = None
+    time: str | None = None
+
+    @property
+    def identity(self) -> str:
+        """What no other log has under the same number."""
+        return f"{self.id} {self.request_id} {self.time}"
+
+
+class _Ids(msgspec.Struct):
+    results: list[_Id]
+    next: str | None = None
+
+
 class _Entry(msgspec.Struct, kw_only=True):
     id: int
     user_name: str | None = None
@@ -70,40 +90,52 @@ class _Entry(msgspec.Struct, kw_only=True):
     postchange_data: dict[str, Any] | None = None
 
 
-class _Page(msgspec.Struct):
+class _Entries(msgspec.Struct):
     results: list[_Entry]
-    next: str | None = None
 
 
 def mark(get: Get) -> Mark:
     """The present moment in NetBox's change log."""
-    page = _get(get, {"fields": "id", "ordering": "-id", "limit": _WINDOW})
-    return Mark(ids=frozenset(entry.id for entry in page.results))
+    page = _get(get, {"fields": _ID_FIELDS, "ordering": "-id", "limit": _WINDOW}, _Ids)
+    older = page.next is not None
+    return _mark(page.results, min(entry.id for entry in page.results) if older else 0)
 
 
 def since(get: Get, before: Mark) -> tuple[list[Change], Mark]:
     """What has changed since that moment as far as a snapshot shows it, and the new moment.
 
     What runs note for themselves (locks, run names, facts, journal entries) is not among it.
+
+    Raises:
+        MovedError: more changed than is worth looking through, or this is not the log that `before`
+            is a moment of: it was cut, or NetBox was restored or set up anew.
     """
-    new: list[int] = []
+    entries: list[_Id] = []
     start = before.lowest
-    latest: list[int] = []
     while True:
-        page = _get(get, {"fields": "id", "start": start, "limit": _PAGE})
-        ids = [entry.id for entry in page.results]
-        latest = (latest + ids)[-_WINDOW:]
-        new += [number for number in ids if number not in before.ids]
-        if page.next is None or not ids:
+        page = _get(get, {"fields": _ID_FIELDS, "start": start, "limit": _PAGE}, _Ids)
+        entries += page.results
+        new = [entry.id for entry in entries if entry.id not in before.ids]
+        if len(new) > _TOO_MANY:
+            raise MovedError(f"the change log has {len(new)} new entries, or more")
+        if page.next is None or not page.results:
             break
-        start = ids[-1] + 1
+        start = entries[-1].id + 1
+    if before.newest and before.newest not in {entry.identity for entry in entries}:
+        raise MovedError("the change log was cut or replaced")
     changes = []
     for offset in range(0, len(new), 50):
-        for entry in _get(get, _details(new[offset : offset + 50])).results:
+        for entry in _get(get, _details(new[offset : offset + 50]), _Entries).results:
             change = _relevant(entry)
             if change is not None:
                 changes.append(change)
-    return changes, Mark(ids=frozenset(latest))
+    latest = entries[-_WINDOW:]
+    return changes, _mark(latest, latest[0].id if len(entries) > _WINDOW else before.lowest)
+
+
+def _mark(entries: list[_Id], lowest: int) -> Mark:
+    newest = max(entries, key=lambda entry: entry.id).identity if entries else ""
+    return Mark(ids=frozenset(entry.id for entry in entries), lowest=lowest, newest=newest)
 
 
 def _details(ids: list[int]) -> Query:
@@ -111,9 +143,9 @@ def _details(ids: list[int]) -> Query:
     return {"fields": fields, "id": ids, "limit": len(ids)}
 
 
-def _get(get: Get, query: Query) -> _Page:
+def _get[T](get: Get, query: Query, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(get(_PATH, query), type=_Page)
+        return msgspec.json.decode(get(_PATH, query), type=kind)
     except msgspec.DecodeError as error:
         raise ChapelleError(
             "NetBox's change log is not what its version should send.",

@@ -8,7 +8,7 @@ we asked for must be there: a NetBox that calls one otherwise is an error, not a
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -36,6 +36,20 @@ class Page(msgspec.Struct):
     results: list[Record]
 
 
+class CableEnd(Record, frozen=True, kw_only=True):
+    """`dcim.cabletermination`: one end of a cable."""
+
+    cable: int
+    cable_end: str
+    termination_type: str
+    termination_id: int
+
+
+# A list that no snapshot has: NetBox lists the ends of all cables twenty times faster than it shows
+# them in the cables, where each comes with the whole object that it is plugged into.
+CABLE_ENDS = "cable_ends"
+_APART: dict[str, frozenset[str]] = {"cables": frozenset({"a_terminations", "b_terminations"})}
+
 # Fields that no record holds, asked for because NetBox then loads with one query what it would
 # otherwise look up object by object: `mac_address` is a property of the primary MAC object.
 _HELPERS: dict[str, tuple[str, ...]] = {"interfaces": ("primary_mac_address",)}
@@ -43,7 +57,36 @@ _HELPERS: dict[str, tuple[str, ...]] = {"interfaces": ("primary_mac_address",)}
 
 def wanted_fields(list_name: str) -> str:
     """The value of NetBox's `fields` parameter that yields just what the record holds."""
-    return ",".join((*record_type(list_name).__struct_fields__, *_HELPERS.get(list_name, ())))
+    own = [field.name for field in _fields(list_name)]
+    return ",".join((*own, *_HELPERS.get(list_name, ())))
+
+
+def with_ends(cables: Iterable[Record], ends: Iterable[CableEnd]) -> tuple[Record, ...]:
+    """The cables, each with what it is plugged into; an end of a cable that is gone is left out."""
+    plugged: dict[tuple[int, str], list[Termination]] = {}
+    for end in ends:
+        termination = Termination(object_type=end.termination_type, object_id=end.termination_id)
+        plugged.setdefault((end.cable, end.cable_end), []).append(termination)
+    return tuple(
+        msgspec.structs.replace(
+            cable,
+            a_terminations=tuple(sorted(plugged.get((cable.id, "A"), ()))),
+            b_terminations=tuple(sorted(plugged.get((cable.id, "B"), ()))),
+        )
+        for cable in cables
+    )
+
+
+def _record(list_name: str) -> type[Record]:
+    return CableEnd if list_name == CABLE_ENDS else record_type(list_name)
+
+
+def _fields(list_name: str) -> list[msgspec.structs.FieldInfo]:
+    """The fields of the list's records that are asked for with them."""
+    apart = _APART.get(list_name, frozenset())
+    return [
+        field for field in msgspec.structs.fields(_record(list_name)) if field.name not in apart
+    ]
 
 
 def decode_page(list_name: str, data: bytes) -> Page:
@@ -54,8 +97,8 @@ def decode_page(list_name: str, data: bytes) -> Page:
         msgspec.ValidationError: this is not such a page; the message names the field.
     """
     page = _page_decoder(list_name).decode(data)
-    record = record_type(list_name)
-    converters = _converters(record)
+    record = _record(list_name)
+    converters = _converters(list_name)
     made = [
         record(**{name: convert(getattr(twin, name)) for name, convert in converters})
         for twin in page.results
@@ -65,9 +108,8 @@ def decode_page(list_name: str, data: bytes) -> Page:
 
 @cache
 def _page_decoder(list_name: str) -> "msgspec.json.Decoder[Any]":
-    record = record_type(list_name)
-    fields = [(field.name, _loose(field)) for field in msgspec.structs.fields(record)]
-    twin = msgspec.defstruct(f"Raw{record.__name__}", fields, gc=False)
+    fields = [(field.name, _loose(field)) for field in _fields(list_name)]
+    twin = msgspec.defstruct(f"Raw{_record(list_name).__name__}", fields, gc=False)
     page = msgspec.defstruct(
         "RawPage", [("count", int | None), ("results", types.GenericAlias(list, (twin,)))]
     )
@@ -99,8 +141,8 @@ def _loose(field: msgspec.structs.FieldInfo) -> Any:
 
 
 @cache
-def _converters(record: type[Record]) -> list[tuple[str, Converter]]:
-    return [(field.name, _converter(field)) for field in msgspec.structs.fields(record)]
+def _converters(list_name: str) -> list[tuple[str, Converter]]:
+    return [(field.name, _converter(field)) for field in _fields(list_name)]
 
 
 def _converter(field: msgspec.structs.FieldInfo) -> Converter:
@@ -118,7 +160,6 @@ def _converter(field: msgspec.structs.FieldInfo) -> Converter:
         bool: lambda value: nothing if value is None else value,
         tuple[int, ...]: _ids,
         tuple[str, ...]: _slugs,
-        tuple[Termination, ...]: lambda value: tuple(sorted(value)),
     }
     return next((by_type[option] for option in options if option in by_type), _same)
 

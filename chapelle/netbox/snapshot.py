@@ -1,15 +1,22 @@
 """Takes snapshots of NetBox, and keeps the latest.
 
-A snapshot shows one moment: the change log is looked at before and after. A status that another run
-set meanwhile is read again, one device at a time, so that a snapshot can be taken while servers are
+A snapshot shows one moment: the change log is looked at before and after. A status that a run set
+meanwhile is read again, one device at a time, so that a snapshot can be taken while servers are
 provisioned. Any other change makes the whole reading start again.
+
+The same serves to bring the latest snapshot up to date: when NetBox's change log has had nothing
+but statuses since, and NetBox counts as many objects of every kind, only these devices are read.
+What is written past the change log (SQL, bulk updates in NetBox's shell) is seen by the next whole
+reading only: `take(full=True)`, and the first after FULL_EVERY.
 """
 
 import datetime
+import hashlib
 import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -17,10 +24,15 @@ import requests
 
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.records import Content
+from chapelle.model.references import MODELS
 from chapelle.model.snapshot import Snapshot
 from chapelle.netbox import access, changes
-from chapelle.netbox.reading import Get, MovedError, read_content, read_some
+from chapelle.netbox.decoding import wanted_fields
+from chapelle.netbox.reading import Get, MovedError, check_counts, read_content, read_some
 from chapelle.settings import Settings
+
+# Seconds after which everything is read again, whatever the change log says.
+FULL_EVERY = 24 * 3600
 
 # Whole readings before we give up on a NetBox that keeps moving.
 ATTEMPTS = 4
@@ -41,10 +53,17 @@ class _Status(msgspec.Struct, rename={"version": "netbox-version"}):
 
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a snapshot and is no part of it. `taken_at` is in UTC, by RFC 3339."""
+    """What is known of a snapshot and is no part of it. Times are in UTC, by RFC 3339.
+
+    `read_at`: when everything was last read. `mark`: the moment in NetBox's change log that it
+    shows. `fields`: a digest of what was asked for, which other code asks otherwise.
+    """
 
     hash: str
     taken_at: datetime.datetime
+    read_at: datetime.datetime
+    mark: changes.Mark
+    fields: str
     netbox_url: str
     netbox_version: str
     embedded: bool
@@ -63,27 +82,63 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
         return (now - self.meta.taken_at).total_seconds()
 
 
-def take(settings: Settings, say: Say | None = None) -> Taken:
+def take(settings: Settings, say: Say | None = None, *, full: bool = False) -> Taken:
     """Read NetBox, keep the snapshot as the latest one, and return it.
+
+    Arguments:
+        settings: which NetBox.
+        say: told, line by line, what takes long.
+        full: read everything, even what the change log says did not change.
 
     Raises:
         ChapelleError: NetBox cannot be reached or answers wrongly, or it keeps changing.
     """
     granted = access.access(settings, "read")
     get = _patient(access.getter(access.connect(granted)))
+    now = datetime.datetime.now(datetime.UTC)
     with ThreadPoolExecutor(1) as pool:
         version = pool.submit(_version, get)
-        content = read_settled(get, say or (lambda _line: None))
+        kept = None if full else _kept(settings, now)
+        updated = _updated(get, kept) if kept else None
+        content, mark = updated or read_settled(get, say or (lambda _line: None))
     snapshot = Snapshot(content)
     meta = Meta(
         hash=snapshot.hash,
-        taken_at=datetime.datetime.now(datetime.UTC),
+        taken_at=now,
+        read_at=kept.meta.read_at if kept and updated else now,
+        mark=mark,
+        fields=_fields_digest(),
         netbox_url=granted.url,
         netbox_version=version.result(),
         embedded=granted.embedded,
     )
     _store(settings, snapshot, meta)
     return Taken(snapshot=snapshot, meta=meta)
+
+
+def _kept(settings: Settings, now: datetime.datetime) -> Taken | None:
+    """The latest snapshot, if it may be brought up to date instead of reading everything."""
+    kept = latest(settings)
+    if kept is None or kept.meta.fields != _fields_digest():
+        return None
+    age = (now - kept.meta.read_at).total_seconds()
+    return kept if 0 <= age <= FULL_EVERY else None
+
+
+def _updated(get: Get, kept: Taken) -> tuple[Content, changes.Mark] | None:
+    """The content of a snapshot brought up to date, or None when that takes a whole reading."""
+    try:
+        settled = _settle(get, kept.snapshot.content, kept.meta.mark)
+        check_counts(get, settled[0])
+    except MovedError:
+        return None
+    return settled
+
+
+@cache
+def _fields_digest() -> str:
+    asked = "\n".join(f"{name} {wanted_fields(name)}" for name in MODELS)
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 def _version(get: Get) -> str:
@@ -124,8 +179,8 @@ def latest(settings: Settings, max_age: float | None = None) -> Taken | None:
     return taken if same_netbox and fresh and snapshot.hash == meta.hash else None
 
 
-def read_settled(get: Get, say: Say) -> Content:
-    """Read NetBox as it was at one moment.
+def read_settled(get: Get, say: Say) -> tuple[Content, changes.Mark]:
+    """Read NetBox as it was at one moment, and that moment in its change log.
 
     Raises:
         ChapelleError: it kept changing for ATTEMPTS readings.
@@ -149,8 +204,8 @@ def read_settled(get: Get, say: Say) -> Content:
     )
 
 
-def _settle(get: Get, content: Content, before: changes.Mark) -> Content:
-    """Bring what was read to one moment: read again the devices whose status moved.
+def _settle(get: Get, content: Content, before: changes.Mark) -> tuple[Content, changes.Mark]:
+    """Bring what was read since `before` to one moment: read again the devices whose status moved.
 
     A round that finds no change proves that everything read is as it was when the round began.
 
@@ -160,7 +215,7 @@ def _settle(get: Get, content: Content, before: changes.Mark) -> Content:
     for _ in range(ROUNDS):
         moved, before = changes.since(get, before)
         if not moved:
-            return content
+            return content, before
         if other := [change for change in moved if not change.status_only]:
             more = f" and {len(other) - 1} more" if len(other) > 1 else ""
             raise MovedError(f"{other[0]}{more}")

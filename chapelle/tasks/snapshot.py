@@ -14,12 +14,17 @@ from chapelle.tasks._command import command
 # second or more, and every invoke command reads this file.
 
 
-@command(help={"out": "Write the snapshot to this file, too."})
-def take(_context: object, out: str | None = None) -> None:
-    """Read NetBox once and keep the snapshot as the latest one."""
+@command(
+    help={
+        "out": "Write the snapshot to this file, too.",
+        "full": "Read everything, even what NetBox's change log says did not change.",
+    }
+)
+def take(_context: object, out: str | None = None, full: bool = False) -> None:
+    """Read NetBox and keep the snapshot as the latest one."""
     from chapelle.netbox import snapshot
 
-    taken = snapshot.take(Settings.load(), _progress)
+    taken = snapshot.take(Settings.load(), _progress, full=full)
     if out:
         snapshot.write(Path(out), taken.snapshot.data)
     print_lines([f"snapshot {taken.snapshot.hash}", f"of {taken.meta.netbox_url}"])

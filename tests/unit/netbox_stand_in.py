@@ -29,6 +29,18 @@ class StandIn:
             path: {record.id: _as_sent(name, record) for record in getattr(content, name)}
             for name, path in ENDPOINTS.items()
         }
+        ends = [
+            {
+                "cable": cable.id, "cable_end": side, "termination_type": end.object_type,
+                "termination_id": end.object_id,
+            }
+            for cable in content.cables
+            for side, plugged in (("A", cable.a_terminations), ("B", cable.b_terminations))
+            for end in plugged
+        ]  # fmt: skip
+        self.lists["dcim/cable-terminations"] = {
+            number: {"id": number, **end} for number, end in enumerate(ends, start=1)
+        }
         self.changes: list[dict[str, Any]] = []
         self.version = "4.7.3"
         self.fault: Fault | None = None
@@ -42,6 +54,8 @@ class StandIn:
             self.changes.append(
                 {
                     "id": len(self.changes) + 1,
+                    "request_id": f"request-{len(self.changes)}",
+                    "time": f"2026-01-01T00:00:{len(self.changes):09}Z",
                     "user_name": "somebody",
                     "action": {"value": "update", "label": "Updated"},
                     "changed_object_type": content_type,
@@ -121,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
         fields = query["fields"][0].split(",")
         return {
             "count": len(records),
-            "next": None,
+            "next": "more" if offset + limit < len(records) else None,
             "results": [
                 {name: value for name, value in record.items() if name in fields}
                 for record in records[offset : offset + limit]

@@ -67,6 +67,8 @@ def _join(desired: Desired, plain: dict[str, Any], ids: dict[Ref, int]) -> None:
 
 def _record(list_name: str, number: int, fields: dict[str, Any]) -> Record:
     record = record_type(list_name)
+    # NetBox's own default, which the design leaves to it.
+    fields = {"status": "active", **fields} if list_name == "inventory_items" else fields
     known = {name: fields[name] for name in record.__struct_fields__ if name in fields}
     if "tags" in record.__struct_fields__:
         known["tags"] = ("chapelle",)

@@ -7,7 +7,7 @@ import pytest
 
 from chapelle.model import records as r
 from chapelle.model.references import MODELS
-from chapelle.netbox.decoding import decode_page, wanted_fields
+from chapelle.netbox.decoding import CABLE_ENDS, decode_page, wanted_fields, with_ends
 
 DEVICE: dict[str, Any] = {
     "id": 5,
@@ -84,19 +84,28 @@ def test_custom_fields_are_plain_values_and_none_of_our_own_notes() -> None:
     }
 
 
-def test_cable_ends_are_in_one_order() -> None:
-    def cable(*ids: int) -> dict[str, Any]:
-        ends = [{"object_type": "dcim.interface", "object_id": i, "object": {}} for i in ids]
-        return {
-            "id": 1, "status": {"value": "connected"}, "type": "dac-passive", "label": "",
-            "color": "", "length": "1.50", "length_unit": {"value": "m"}, "tenant": None,
-            "a_terminations": ends, "b_terminations": [],
-        }  # fmt: skip
-
-    one, other = decoded("cables", cable(4, 3)), decoded("cables", cable(3, 4))
-    assert one == other
-    assert [end.object_id for end in one.a_terminations] == [3, 4]
-    assert (one.type, one.length, one.length_unit) == ("dac-passive", 1.5, "m")
+def test_cables_get_their_ends_in_one_order() -> None:
+    cable = {
+        "id": 1, "status": {"value": "connected"}, "type": "dac-passive", "label": "",
+        "color": "", "length": "1.50", "length_unit": {"value": "m"}, "tenant": None,
+    }  # fmt: skip
+    bare = decoded("cables", cable)
+    assert (bare.type, bare.length, bare.length_unit) == ("dac-passive", 1.5, "m")
+    ends = [
+        decoded(
+            CABLE_ENDS,
+            {
+                "id": i, "cable": 1, "cable_end": side, "termination_type": "dcim.interface",
+                "termination_id": port,
+            },
+        )
+        for i, (side, port) in enumerate([("A", 4), ("B", 9), ("A", 3)])
+    ]  # fmt: skip
+    (whole,) = with_ends([bare], ends)
+    assert [end.object_id for end in whole.a_terminations] == [3, 4]
+    assert [end.object_id for end in whole.b_terminations] == [9]
+    assert with_ends([bare], reversed(ends)) == (whole,)
+    assert with_ends([bare], []) == (bare,)
 
 
 def test_ranges_and_units_come_as_netbox_sends_them() -> None:

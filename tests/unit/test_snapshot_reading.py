@@ -38,7 +38,8 @@ def settings_for(netbox: StandIn, state: Path) -> Settings:
 
 
 def lists_read(netbox: StandIn) -> int:
-    return sum("/api/dcim/sites/" in path for path in netbox.requests)
+    """How often everything was read; to count is not to read."""
+    return sum("/api/dcim/sites/?fields=id%2C" in path for path in netbox.requests)
 
 
 def test_everything_is_read_page_by_page(netbox: StandIn, settings: Settings) -> None:
@@ -46,12 +47,12 @@ def test_everything_is_read_page_by_page(netbox: StandIn, settings: Settings) ->
     assert taken.snapshot.content == reference.content()
     assert taken.meta.netbox_version == "4.7.3"
     assert taken.meta.netbox_url == netbox.url
-    assert sum("/api/dcim/interfaces/" in path for path in netbox.requests) == 9
+    assert sum("/api/dcim/interfaces/" in path for path in netbox.requests) == 5
     assert lists_read(netbox) == 1
 
 
 def test_two_takes_give_the_same_bytes(settings: Settings) -> None:
-    first, second = snapshot.take(settings), snapshot.take(settings)
+    first, second = snapshot.take(settings), snapshot.take(settings, full=True)
     assert first.snapshot.data == second.snapshot.data
     assert first.meta.taken_at < second.meta.taken_at
 
@@ -101,7 +102,10 @@ def test_a_failed_take_leaves_the_latest_alone(netbox: StandIn, settings: Settin
 # -- faults ---
 
 
-def test_a_502_in_the_seventh_page_is_asked_again(netbox: StandIn, settings: Settings) -> None:
+def test_a_502_in_the_seventh_page_is_asked_again(
+    netbox: StandIn, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "PAGE_SIZE", 500)
     away = times(2, answer(502, b"<html>Bad Gateway</html>", "text/html"))
 
     def in_page_seven(handler: Handler, path: str, query: dict[str, list[str]]) -> bool:
@@ -179,7 +183,7 @@ def test_a_slow_netbox_is_waited_for_but_not_for_ever(
     monkeypatch.setattr(access, "TIMEOUT", (1.0, 0.2))
     netbox.fault = times(10**6, slow(1.0), where="/api/dcim/devices/")
     with pytest.raises(ChapelleError, match="does not answer"):
-        snapshot.take(settings)
+        snapshot.take(settings, full=True)
 
 
 # -- changes during the read ---
@@ -190,7 +194,7 @@ def while_reading(netbox: StandIn, change: Any, rounds: int = 1) -> None:
     left = [rounds]
 
     def fault(handler: Handler, path: str, query: dict[str, list[str]]) -> bool:
-        if path == "dcim/interfaces" and query.get("offset") == ["500"] and left[0]:
+        if path == "dcim/interfaces" and query.get("offset") == ["1000"] and left[0]:
             left[0] -= 1
             change()
         return False
@@ -293,3 +297,102 @@ def test_netbox_may_allow_smaller_pages(
     netbox.fault = small
     assert snapshot.take(settings).snapshot.content == reference.content()
     assert reading.PAGE_SIZE > 100
+
+
+# -- bringing the latest up to date ---
+
+
+def test_the_second_take_reads_nothing_but_counts(netbox: StandIn, settings: Settings) -> None:
+    first = snapshot.take(settings)
+    netbox.requests.clear()
+    second = snapshot.take(settings)
+    assert second.snapshot.data == first.snapshot.data
+    assert second.meta.read_at == first.meta.read_at
+    assert second.meta.taken_at > first.meta.taken_at
+    assert lists_read(netbox) == 0
+
+
+def test_statuses_since_are_read_and_nothing_else(netbox: StandIn, settings: Settings) -> None:
+    snapshot.take(settings)
+    netbox.requests.clear()
+    for number in (76, 77, 76):
+        netbox.set_status(number, "staged")
+    updated = snapshot.take(settings)
+    assert lists_read(netbox) == 0
+    assert [d.id for d in updated.snapshot.content.devices if d.status == "staged"] == [76, 77]
+    assert updated.snapshot.data == snapshot.take(settings, full=True).snapshot.data
+
+
+def rename_a_rack(netbox: StandIn) -> None:
+    netbox.lists["dcim/racks"][1]["name"] = "A1-R99"
+    netbox.change("dcim.rack", 1, {"name": "A1-R01"}, {"name": "A1-R99"})
+
+
+def add_a_device_unlogged(netbox: StandIn) -> None:
+    netbox.lists["dcim/devices"][10**6] = dict(netbox.lists["dcim/devices"][1], id=10**6)
+
+
+def plug_a_cable_unlogged(netbox: StandIn) -> None:
+    ends = netbox.lists["dcim/cable-terminations"]
+    ends[10**6] = dict(ends[1], id=10**6, termination_id=4000)
+
+
+def restore_an_old_database(netbox: StandIn) -> None:
+    """Its log goes on from an earlier moment, under the same numbers."""
+    for entry in netbox.changes:
+        entry["request_id"] = "another"
+
+
+def cut_the_log(netbox: StandIn) -> None:
+    netbox.changes.clear()
+
+
+def log_very_much(netbox: StandIn) -> None:
+    for _ in range(600):
+        netbox.set_status(76, "staged")
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        rename_a_rack,
+        add_a_device_unlogged,
+        plug_a_cable_unlogged,
+        restore_an_old_database,
+        cut_the_log,
+        log_very_much,
+    ],
+)
+def test_whatever_else_happened_makes_everything_be_read(
+    netbox: StandIn, settings: Settings, act: Any
+) -> None:
+    netbox.change("users.token", 1, None, {})
+    snapshot.take(settings)
+    netbox.requests.clear()
+    act(netbox)
+    updated = snapshot.take(settings)
+    assert lists_read(netbox) == 1
+    assert updated.snapshot.data == snapshot.take(settings, full=True).snapshot.data
+
+
+def test_everything_is_read_once_a_day_and_after_a_change_of_code(
+    netbox: StandIn, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot.take(settings)
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot, "FULL_EVERY", 0)
+        snapshot.take(settings)
+    assert lists_read(netbox) == 2
+    monkeypatch.setattr(snapshot, "_fields_digest", lambda: "other")
+    snapshot.take(settings)
+    assert lists_read(netbox) == 3
+
+
+def test_a_long_log_is_not_read_from_its_beginning(netbox: StandIn, settings: Settings) -> None:
+    for number in range(1500):
+        netbox.change("users.token", number, None, {})
+    snapshot.take(settings)
+    snapshot.take(settings)
+    starts = [p for p in netbox.requests if "object-changes" in p and "start=" in p]
+    assert starts
+    assert all("start=1301" in path for path in starts)
