@@ -37,6 +37,9 @@ class Operator(Protocol):
     def say(self, line: str) -> None:
         """Tell one line about what is being prepared."""
 
+    def present(self, plan: Plan) -> None:
+        """Show a plan that is not going to be carried out."""
+
     def confirm(self, plan: Plan) -> None:
         """Ask whether the plan may be carried out, and raise RefusedError if not."""
 
@@ -130,7 +133,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         aisles = [f"aisle-{number}" for number in made.aisles]
         reason = f"provision {made.scope}"
         with lock.hold(settings, aisles, run=folder.run, reason=reason, say=operator.say) as held:
-            scene = prepare.scene(settings, operator.say)
+            scene = prepare.up_to_date(settings, scene, operator.say)
             _require_holds(settings, made, scene, left)  # also now that nobody else may write
             folder.fill(made, scene.dc.snapshot)
             if left:
@@ -211,14 +214,18 @@ def drift(settings: Settings, scope: Scope, operator: Operator) -> Done:
         return _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
 
 
-def dry_run(settings: Settings, made: Plan, operator: Operator) -> Done:
-    """What a run would change on the hosts of a plan that answer. Not even the journal is touched.
+def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
+    """What a run would change on the hosts that answer. Not even the journal is touched.
 
     Raises:
+        InputError: the order is wrong, or NetBox's content is.
         RefusedError: the plan no longer holds.
     """
+    kept = plans.read(order.plan) if order.plan else None
     scene = prepare.scene(settings, operator.say)
+    made = kept or _plan(settings, scene, _given(order.scope), operator)
     _require_holds(settings, made, scene, None)
+    operator.present(made)
     with (
         tempfile.TemporaryDirectory(prefix="chapelle-") as scratch,
         closing(Journal(Path(scratch) / "journal.sqlite")) as journal,

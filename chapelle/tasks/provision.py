@@ -39,6 +39,11 @@ class Terminal:
         """Tell one line; on standard error, so that standard output holds results only."""
         print(line, file=sys.stderr, flush=True)
 
+    def present(self, plan: Plan) -> None:
+        """Show a plan that is not going to be carried out."""
+        if not self.json:
+            print_plan(plan)
+
     def confirm(self, plan: Plan) -> None:
         """Ask before the site's own servers are touched; the lab's are nobody's."""
         if self.yes or plan.target == "lab":
@@ -188,13 +193,7 @@ def _dry_run(settings: Settings, order: Order, terminal: Terminal) -> ExitCode:
             expected="--dry-run with --aisle, --rack, --limit or --plan",
             found="--dry-run --resume",
         )
-    if order.scope:
-        made = running.plan(settings, order.scope, terminal)
-    else:
-        made = plans.read(order.plan or Path())
-    if not terminal.json:
-        print_plan(made, file=str(order.plan or ""))
-    done = running.dry_run(settings, made, terminal)
+    done = running.dry_run(settings, order, terminal)
     if not terminal.json and all(host.outcome == "pending" for host in done.result.hosts):
         return ExitCode.OK
     return _show(done, terminal)
