@@ -116,6 +116,19 @@ def take(settings: Settings, say: Say | None = None, *, full: bool = False) -> T
     return Taken(snapshot=snapshot, meta=meta)
 
 
+def moved(settings: Settings, mark: changes.Mark) -> bool:
+    """Whether NetBox's change log has anything since that moment that a snapshot would show.
+
+    Raises:
+        ChapelleError: NetBox cannot be read.
+    """
+    get = _patient(access.getter(access.connect(access.access(settings, "read"))))
+    try:
+        return bool(changes.since(get, mark)[0])
+    except MovedError:
+        return True
+
+
 def _kept(settings: Settings, now: datetime.datetime) -> Taken | None:
     """The latest snapshot, if it may be brought up to date instead of reading everything."""
     kept = latest(settings)

@@ -17,7 +17,6 @@ from chapelle.lab import wires
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.netbox import access, changes, seed, server, snapshot
-from chapelle.netbox.reading import Get
 from chapelle.run.commit import commit
 from chapelle.run.reach import lab_kernel
 from chapelle.settings import Settings
@@ -31,7 +30,7 @@ _SHOWN = 10
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """What holds now: NetBox's content, where it came from, and the code.
 
-    `mark` is a moment in NetBox's change log before the content was read.
+    `mark` is the moment in NetBox's change log that the content shows.
     """
 
     dc: Datacentre
@@ -93,13 +92,12 @@ def scene(settings: Settings, say: Say) -> Scene:
     Raises:
         ChapelleError: NetBox cannot be read, or the code has no commit.
     """
-    mark = changes.mark(_getter(settings))
     taken = snapshot.take(settings, say)
     return Scene(
         dc=Datacentre(taken.snapshot),
         netbox_url=taken.meta.netbox_url,
         commit=commit(settings.root),
-        mark=mark,
+        mark=taken.meta.mark,
     )
 
 
@@ -109,15 +107,10 @@ def up_to_date(settings: Settings, known: Scene, say: Say) -> Scene:
     Raises:
         ChapelleError: NetBox cannot be read.
     """
-    moved, _ = changes.since(_getter(settings), known.mark)
-    if not moved:
+    if not snapshot.moved(settings, known.mark):
         return known
     say("NetBox has changed since the snapshot; taking another")
     return scene(settings, say)
-
-
-def _getter(settings: Settings) -> Get:
-    return access.getter(access.connect(access.access(settings, "read")))
 
 
 def kernel(settings: Settings) -> Mapping[str, bool]:
