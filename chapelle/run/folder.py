@@ -50,11 +50,11 @@ class Folder:
             if old != self.path:
                 shutil.rmtree(old, ignore_errors=True)
 
-    def conclude(self, result: RunResult) -> None:
+    def conclude(self, result: RunResult, netbox_url: str) -> None:
         """Write the result, for machines and for people."""
         data = msgspec.json.encode(result)
         write(self.path / "result.json", msgspec.json.format(data) + b"\n")
-        write(self.report, html.render(result).encode())
+        write(self.report, html.render(result, netbox_url=netbox_url).encode())
 
 
 def write(path: Path, data: bytes) -> None:

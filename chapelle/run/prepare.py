@@ -4,6 +4,7 @@ Each function does nothing when there is nothing to do, so that the first `provi
 machine and the hundredth take the same way.
 """
 
+import getpass
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -185,5 +186,5 @@ def nobody_answers(settings: Settings) -> bool:
 
 def owner() -> str:
     """Who runs this, for journals and locks: user@machine."""
-    user = os.environ.get("SUDO_USER") or os.environ.get("USER") or f"uid{os.getuid()}"
+    user = os.environ.get("SUDO_USER") or getpass.getuser()
     return f"{user}@{socket.gethostname()}"

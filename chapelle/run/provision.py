@@ -266,7 +266,7 @@ def _carry_out(
             **writing,
         )
         result = Engine(work).run()
-    folder.conclude(result)
+    folder.conclude(result, scene.netbox_url)
     return Done(result=result, netbox_url=scene.netbox_url, report=folder.report)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,18 +50,16 @@ def outcomes(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
     return found
 
 
-def active(settings: Settings, scope: str) -> int:
-    taken = snapshot.take(settings).snapshot
-    return sum(1 for d in taken.content.devices if d.status == "active" and scope in (d.name or ""))
-
-
 def test_an_aisle_becomes_active_and_stays_as_it_is(installation: Settings) -> None:
     first = invoke(installation, "provision", "--aisle=2", "--json")
     assert first.returncode == 0, first.stdout[-3000:] + first.stderr
     assert outcomes(first) == {"changed": 75}
-    content = snapshot.take(installation).snapshot.content
-    servers = [d for d in content.devices if (d.name or "").rpartition("-")[0].endswith("-a2")]
-    assert [d.name for d in servers if d.serial and d.status != "active" and d.primary_ip4] == []
+    servers = [
+        device
+        for device in snapshot.take(installation).snapshot.content.devices
+        if re.fullmatch(r"(compute|storage|database|infra)-a2-\d+", device.name or "")
+    ]
+    assert [device.status for device in servers] == ["active"] * 75
 
     again = invoke(installation, "provision", "--aisle=2", "--json")
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr
@@ -85,7 +84,7 @@ def test_drift_names_what_was_spoiled_and_provision_mends_it(installation: Setti
     lines = [line for line in drift.stdout.splitlines() if line.strip()]
     assert any("sshd_config" in line for line in lines), drift.stdout
     assert any("chrony" in line for line in lines), drift.stdout
-    assert "4444" in drift.stdout
+    assert any("ruleset" in line for line in lines), drift.stdout
     assert f"invoke provision --limit={host}" in drift.stdout
 
     mended = invoke(installation, "provision", "--aisle=2", "--json")
