@@ -95,7 +95,7 @@ def test_an_unchanged_netbox_gives_the_same_bytes(
     taken: snapshot.Taken, seeded_netbox: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "PAGE_SIZE", 333)  # nor do pages matter
-    assert snapshot.take(seeded_netbox).snapshot.data == taken.snapshot.data
+    assert snapshot.take(seeded_netbox, full=True).snapshot.data == taken.snapshot.data
 
 
 def test_the_reference_datacentre_has_no_finding(taken: snapshot.Taken) -> None:
@@ -115,12 +115,31 @@ def test_what_runs_note_is_no_content_and_a_status_is(
         assert snapshot.take(seeded_netbox).snapshot.hash == taken.snapshot.hash
     with editor.edited("dcim/devices", device, status="staged"):
         other = snapshot.take(seeded_netbox).snapshot
+        assert other.data == snapshot.take(seeded_netbox, full=True).snapshot.data
     (change,) = diff(taken.snapshot.content, other.content)
     assert (change.name, change.fields[0].before, change.fields[0].after) == (
         SERVER,
         "planned",
         "staged",
     )
+
+
+def test_a_take_after_a_take_reads_only_what_the_change_log_names(
+    taken: snapshot.Taken, seeded_netbox: Settings, editor: Editor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot.take(seeded_netbox, full=True)
+    device = device_id(taken, SERVER)
+    read = interrupting(monkeypatch, lambda: None, path="nothing")
+    notes = {"chapelle_run": "run-2"}
+    with editor.edited("dcim/devices", device, status="staged", custom_fields=notes):
+        found = snapshot.take(seeded_netbox)
+    assert {d.name for d in found.snapshot.content.devices if d.status == "staged"} == {SERVER}
+    assert found.meta.read_at < found.meta.taken_at
+    assert read.count("dcim/devices/") == 2  # the one device, and the count of all
+    with editor.edited("dcim/devices", device, serial="other"):
+        found = snapshot.take(seeded_netbox)
+    assert found.meta.read_at == found.meta.taken_at
+    assert "other" in {d.serial for d in found.snapshot.content.devices}
 
 
 def interrupting(
@@ -152,7 +171,7 @@ def test_a_change_in_the_middle_is_noticed_and_all_is_read_again(
     read = interrupting(monkeypatch, lambda: editor.patch("dcim/racks", rack, serial="R24"))
     said: list[str] = []
     try:
-        found = snapshot.take(seeded_netbox, said.append)
+        found = snapshot.take(seeded_netbox, said.append, full=True)
     finally:
         editor.patch("dcim/racks", rack, serial="")
     assert [
@@ -168,7 +187,7 @@ def test_a_status_set_in_the_middle_is_read_again_alone(
     device = device_id(taken, SERVER)
     read = interrupting(monkeypatch, lambda: editor.patch("dcim/devices", device, status="staged"))
     try:
-        found = snapshot.take(seeded_netbox)
+        found = snapshot.take(seeded_netbox, full=True)
     finally:
         editor.patch("dcim/devices", device, status="planned")
     statuses = {d.name: d.status for d in found.snapshot.content.devices}
