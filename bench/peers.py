@@ -64,16 +64,16 @@ def ours(settings: Settings, snapshot: Path, hosts: Sequence[str]) -> Tool:
 def whole(settings: Settings, hosts: Sequence[str]) -> Tool:
     """What an operator types: snapshot, plan, lock, batches, journal, write-back besides."""
 
-    def changes(text: str) -> int:
-        result = json.loads(text.splitlines()[-1])
-        return sum(host["outcome"] != "unchanged" for host in result["hosts"])
+    def hosts_of(text: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(text.splitlines()[-1])["result"]["hosts"]
+        return found
 
     return Tool(
         name=WHOLE,
         command=(_own("invoke"), "provision", f"--limit={','.join(hosts)}", "--yes", "--json"),
         environ=_chapelle(settings),
-        steps=lambda text: len(json.loads(text.splitlines()[-1])["hosts"][0]["steps"]),
-        changes=changes,
+        steps=lambda text: len(hosts_of(text)[0]["steps"]),
+        changes=lambda text: sum(each["outcome"] != "unchanged" for each in hosts_of(text)),
     )
 
 

@@ -258,16 +258,14 @@ def report(figures: Mapping[str, Figures]) -> None:
         print(f"{name:<22}{row}{each.again[0].steps:>7}")
     print("seconds on the clock; CPU seconds of the controller, and of all nodes together; steps "
           "with nothing to change\n")  # fmt: skip
-    if peers.OURS not in figures:
-        return
-    for name, each in figures.items():
-        if name == peers.OURS:
-            continue
-        first, again = _ratios(each, figures[peers.OURS])
-        goals = GOALS.get(name, (0.0, 0.0))
-        print(f"{name} / {peers.OURS}:".ljust(34)
-              + f"first run {first:.1f}{_judged(first, goals[0])}, "
-              + f"nothing to change {again:.1f}{_judged(again, goals[1])}")  # fmt: skip
+    for own in (peers.OURS, peers.WHOLE):
+        for name in figures:
+            if own in figures and name not in {peers.OURS, peers.WHOLE}:
+                first, again = _ratios(figures[name], figures[own])
+                goals = GOALS.get(name, (0.0, 0.0))
+                print(f"{name} / {own}:".ljust(40)
+                      + f"first run {first:.1f}{_judged(first, goals[0])}, "
+                      + f"nothing to change {again:.1f}{_judged(again, goals[1])}")  # fmt: skip
 
 
 def _ratios(peer: Figures, own: Figures) -> tuple[float, float]:
