@@ -1,6 +1,7 @@
 """A lab for a Molecule scenario: `lab.py up HOST...` and `lab.py down`.
 
-The snapshot is made from the design, as the unit tests make it, and left where CHAPELLE_SNAPSHOT says.
+The snapshot is made from the design, as the unit tests make it, and left where CHAPELLE_SNAPSHOT
+says.
 """
 
 import os

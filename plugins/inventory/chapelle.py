@@ -36,7 +36,7 @@ options:
       - When that fails, the old one is used with a warning that says its age.
       - With V(-1) the latest snapshot is used however old it is.
     type: int
-    default: 600
+    default: 60
     env:
       - name: CHAPELLE_MAX_AGE
   aisles:
@@ -72,9 +72,10 @@ options:
 """
 
 EXAMPLES = """
+---
 # inventory/chapelle.yml: everything
 plugin: chapelle
-
+---
 # active database servers of two aisles, grouped by the first letter of their serial number as well
 plugin: chapelle
 aisles: [1, 2]
