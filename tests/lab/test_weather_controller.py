@@ -1,0 +1,146 @@
+"""Bad weather at the controller and at NetBox: killed, stopped, raced, cut off, and resumed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+from operating import HOSTS, SCOPE, Installation, kill, playbooks_of, wait_until
+
+from chapelle import lab
+from chapelle.netbox import server
+from chapelle.settings import Settings
+
+pytestmark = [pytest.mark.lab, pytest.mark.netbox]
+CANARY, TWO, THREE = HOSTS
+
+
+@pytest.fixture(scope="module")
+def installation(seeded_netbox: Settings) -> Iterator[Installation]:
+    made = Installation(seeded_netbox)
+    up = made.invoke("lab.up", "--rack=A2-R01", "--hosts=3")
+    assert up.code == 0, up
+    yield made
+    lab.down(seeded_netbox)
+    made.plan_anew()
+
+
+@pytest.fixture
+def here(installation: Installation) -> Installation:
+    installation.plan_anew()
+    return installation
+
+
+def finished(here: Installation, run: str) -> None:
+    """The run is whole: all hosts active and done, each completed step done once, no lock left."""
+    assert [here.status(name) for name in HOSTS] == ["active"] * 3
+    assert {host.outcome for host in here.hosts(run).values()} <= {"changed", "unchanged"}
+    assert here.lock() is None
+    assert playbooks_of(here.settings.state) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "step", "ended"),
+    [
+        (CANARY, "preflight", False),
+        (CANARY, "write-back", False),
+        (TWO, "configure", False),
+        (TWO, "verify", True),
+    ],
+)
+def test_a_killed_controller_is_gone_on_with(
+    here: Installation, host: str, step: str, *, ended: bool
+) -> None:
+    started = here.start("provision", SCOPE)
+    run = here.wait_for_step(started, host, step, ended=ended)
+    kill(started)
+    wait_until(lambda: not playbooks_of(here.settings.state))
+    left = here.hosts(run)
+    done = {name for name, each in left.items() if each.outcome in {"changed", "unchanged"}}
+    unknown = {name for name, each in left.items() if each.outcome == "unknown"}
+    assert unknown, "a kill in mid-step leaves an outcome that nobody knows"
+    counted = {name: here.attempts(run, name, "configure") for name in HOSTS}
+
+    resumed = here.invoke("provision", f"--resume={run}")
+    assert resumed.code == 0, resumed
+    for name in unknown:
+        assert name in resumed.err, "what is UNKNOWN is said"
+    for name in done:
+        assert here.attempts(run, name, "configure") == counted[name] == 1, "done once"
+    if step == "write-back":
+        assert here.attempts(run, host, "configure") == 1, "only the write-back was left of it"
+    finished(here, run)
+    assert "nothing is left to do" in here.invoke("provision", f"--resume={run}").err
+
+
+def test_ctrl_c_stops_cleanly(here: Installation) -> None:
+    started = here.start("provision", SCOPE, "--json")
+    run = here.wait_for_step(started, TWO, "configure")
+    os.kill(started.pid, signal.SIGINT)
+    done = here.end(started, seconds=60)
+    assert done.code == 1, done
+    assert "Ctrl-C" in done.result["stopped"]
+    assert done.outcomes[CANARY] in {"changed", "unchanged"}
+    assert here.lock() is None, "the lock is released"
+    assert playbooks_of(here.settings.state) == []
+    assert (here.settings.state / "runs" / run / "report.html").exists()
+    assert here.invoke("provision", f"--resume={run}").code == 0
+    finished(here, run)
+
+
+def test_of_two_controllers_one_is_refused(here: Installation) -> None:
+    first = here.start("provision", SCOPE, "--json")
+    run = here.wait_for_step(first, CANARY, "preflight")
+    second = here.invoke("provision", "--limit=compute-a2-03")
+    assert second.code == 4, second
+    for word in ("Aisle 2", run, "since", "until"):
+        assert word in second.err, second
+    resumed = here.invoke("provision", f"--resume={run}")
+    assert resumed.code == 4, resumed
+    assert here.end(first).code == 0
+    finished(here, run)
+
+
+def test_netbox_goes_away_and_comes_back(here: Installation) -> None:
+    started = here.start("provision", SCOPE, "--json")
+    run = here.wait_for_step(started, TWO, "configure")
+    server.down(here.settings, print)
+    time.sleep(2)
+    server.up(here.settings, print)
+    done = here.end(started)
+    assert done.code == 0, done
+    finished(here, run)
+
+
+def test_netbox_stays_away_and_nothing_is_lost(
+    here: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHAPELLE_NETBOX_PATIENCE", "3")
+    started = here.start("provision", SCOPE, "--json")
+    run = here.wait_for_step(started, TWO, "configure")
+    server.down(here.settings, print)
+    try:
+        done = here.end(started)
+    finally:
+        server.up(here.settings, print)
+    assert done.code == 1, done
+    assert "written back" in done.result["stopped"]
+    assert done.step(TWO, "verify")["outcome"] == "ok"
+    monkeypatch.delenv("CHAPELLE_NETBOX_PATIENCE")
+    assert here.invoke("provision", f"--resume={run}").code == 0
+    assert here.attempts(run, TWO, "configure") == 1, "only the write-back was left"
+    finished(here, run)
+
+
+def test_a_host_that_moved_meanwhile_is_not_resumed(here: Installation) -> None:
+    started = here.start("provision", SCOPE)
+    run = here.wait_for_step(started, TWO, "configure")
+    kill(started)
+    here.edit(THREE, {"status": "offline"})
+    refused = here.invoke("provision", f"--resume={run}")
+    assert refused.code == 3, refused
+    assert f"{THREE}: status was planned, now offline" in refused.err
+    here.edit(THREE, {"status": "staged"})
+    assert here.invoke("provision", f"--resume={run}").code == 0
+    finished(here, run)
