@@ -149,7 +149,8 @@ def stop(layout: Layout, name: str, first: signal.Signals, timeout: float) -> bo
 def stop_strays(layout: Layout) -> int:
     """Stop every process that carries our mark, recorded or not; returns how many there were."""
     stopped: set[int] = set()
-    while found := strays(layout):  # until none is left: one may be forked while we look
+    for _ in range(3):  # one may be forked while we look
+        found = strays(layout)
         stopped |= set(found)
         for pid in found:
             _end(pid, signal.SIGTERM, 10)

@@ -48,9 +48,11 @@ def bystander(user: str | None = None) -> Iterator[int]:
     """A process that is none of ours."""
     options = {"user": user, "cwd": "/"} if user else {}
     with subprocess.Popen(["sleep", "3600"], **options) as process:
-        yield process.pid
-        assert process.poll() is None, "a process that is not ours was stopped"
-        process.kill()
+        try:
+            yield process.pid
+            assert process.poll() is None, "a process that is not ours was stopped"
+        finally:
+            process.kill()
 
 
 def up(settings: Settings) -> list[str]:
@@ -115,9 +117,7 @@ def test_up_after_a_crash_of_everything(own: Settings, layout: Layout) -> None:
     port = int(url.rpartition(":")[2])
     owner = pwd.getpwuid(layout.data.stat().st_uid).pw_name
     with bystander() as one, bystander(owner) as two, socket.socket() as taker:
-        taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taker.bind(("127.0.0.1", port))
-        taker.listen()
+        take(taker, port)
         boot = server_process.identity(one).split(":")[0]
         for name in server.SERVICES:
             layout.record(name).write_text(f'{{"process": "{boot}:{one}:1"}}')
@@ -164,6 +164,7 @@ def test_two_at_once_bring_up_one(own: Settings, layout: Layout) -> None:
 
 def test_the_database_of_another_version(own: Settings, layout: Layout) -> None:
     server.down(own, print)
+    layout.make()
     postgres.start(layout, print)
     postgres.sql(layout, f"COMMENT ON DATABASE {database.NAME} IS '99.0.1'")
     with pytest.raises(RefusedError, match="newer NetBox"):
@@ -234,6 +235,20 @@ def test_a_spoiled_dump_is_replaced_by_a_migration(own: Settings, tmp_path: Path
     assert dump.stat().st_size > 100_000
     server.reset(settings, print)
     assert not any("migrating" in line for line in up(settings))
+
+
+def take(taker: socket.socket, port: int) -> None:
+    """Listen on the port, as soon as the kernel has closed what a killed process had open."""
+    taker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            taker.bind(("127.0.0.1", port))
+            return taker.listen()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def listeners(layout: Layout) -> set[tuple[str, int]]:
