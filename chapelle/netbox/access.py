@@ -234,7 +234,7 @@ def require(answer: requests.Response, *statuses: int) -> None:
     method = answer.request.method
     remedy = None
     if answer.status_code == 403:
-        remedy = "give this token's user the object permissions that docs/own-netbox.md lists"
+        remedy = "give this token's user the object permissions that docs/your-own-netbox.md lists"
     raise ChapelleError(
         f"NetBox refuses {method} {urlsplit(answer.url).path}.",
         where=answer.url.partition("?")[0],

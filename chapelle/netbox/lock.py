@@ -148,7 +148,7 @@ class Lock:
                 f"NetBox has no custom field {FIELD} for locations, which holds the lock.",
                 where=self._session.granted.url,
                 expected=f"a custom field {FIELD} of type JSON",
-                remedy="run `invoke netbox.seed`, or add the field (docs/own-netbox.md)",
+                remedy="run `invoke netbox.seed`, or add the field (docs/your-own-netbox.md)",
             )
         return Aisle(
             id=content["id"],
