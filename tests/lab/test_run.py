@@ -141,8 +141,8 @@ def test_servers_out_of_service_are_not_touched(here: Installation) -> None:
 
 
 def test_findings_about_a_server_stop_the_run(here: Installation) -> None:
-    serial = here.device(ONE)["serial"]
-    here.edit(TWO, {"serial": serial})
+    own = here.device(TWO)["serial"]
+    here.edit(TWO, {"serial": here.device(ONE)["serial"]})
     try:
         done = here.invoke("provision", f"--limit={ONE}")
         assert done.code == 2, done
@@ -150,4 +150,4 @@ def test_findings_about_a_server_stop_the_run(here: Installation) -> None:
         assert TWO in done.err
         assert here.invoke("provision", f"--limit={THREE}").code == 0
     finally:
-        here.netbox("PATCH", f"dcim/devices/{here.device(TWO)['id']}/", json={"serial": ""})
+        here.edit(TWO, {"serial": own})
