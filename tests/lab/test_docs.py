@@ -53,8 +53,8 @@ def environment_for(name: str, settings: Settings) -> dict[str, str]:
         "CHAPELLE_STATE": str(settings.state),
         "CHAPELLE_CACHE": str(settings.cache),
     }
+    url = server.up(settings, print)  # the how-to before may have ended with stopping it
     if name == "your-own-netbox.md":  # the embedded one stands for the reader's own
-        url = server.up(settings, print)
         tokens = {mode: access.access(settings, mode).token for mode in ("read", "write", "seed")}
         found |= {
             "CHAPELLE_TARGET": "lab",
