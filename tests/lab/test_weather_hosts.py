@@ -36,7 +36,7 @@ def test_each_host_fails_for_its_own_reason_and_the_others_go_on(here: Installat
         settings,
         BROKEN,
         "dpkg --force-all --purge chrony >/dev/null 2>&1; "
-        "mkdir /var/tmp/kept; mv /etc/apt/sources.list.d /var/tmp/kept; mkdir /etc/apt/sources.list.d; "
+        "mkdir /mnt/kept; mv /etc/apt/sources.list.d /mnt/kept; mkdir /etc/apt/sources.list.d; "
         "rm -rf /var/lib/apt/lists/*",
     )
     done = here.provision(SCOPE, "--max-failed=4")
@@ -81,7 +81,7 @@ def test_the_next_run_finishes_the_job(here: Installation) -> None:
     faults.run(
         settings,
         BROKEN,
-        "rmdir /etc/apt/sources.list.d; mv /var/tmp/kept/sources.list.d /etc/apt/; rmdir /var/tmp/kept",
+        "rmdir /etc/apt/sources.list.d; mv /mnt/kept/sources.list.d /etc/apt/; rmdir /mnt/kept",
     )
     faults.kill(settings, STRANGER)
     shutil.rmtree(node.folder(settings) / STRANGER)  # installed anew, with a key that is known
