@@ -35,6 +35,10 @@ class Device(msgspec.Struct, frozen=True, kw_only=True):
     custom_fields: dict[str, Any]
     etag: str
 
+    def has(self, notes: Mapping[str, Any]) -> bool:
+        """Whether its custom fields hold these values."""
+        return all(self.custom_fields.get(key) == value for key, value in notes.items())
+
 
 class Writer:
     """Writes to NetBox with the writer's token. May be used by several threads.
@@ -48,26 +52,46 @@ class Writer:
         self._session = Session(access(settings, "write"))
         self._patience = patience
 
-    def set_status(self, device_id: int, name: str, current: str, wanted: str) -> None:
-        """Take the device from status `current` to `wanted`; no write when they are the same.
+    def set_status(
+        self,
+        device_id: int,
+        name: str,
+        current: str,
+        wanted: str,
+        *,
+        facts: Mapping[str, Any] | None = None,
+        run: str | None = None,
+    ) -> None:
+        """Take the device from status `current` to `wanted`; no write when nothing differs.
+
+        Arguments:
+            device_id: the device's id in NetBox.
+            name: its name, which must still be so.
+            current: the status that it must still have.
+            wanted: the status that it gets.
+            facts: what was read on it, to be kept in the same write.
+            run: the run that read them.
 
         Raises:
             RefusedError: no such transition, or the device has another name or status by now.
             ChapelleError: NetBox stayed away, or refuses.
         """
         check_transition(name, current, wanted)
+        notes = _notes(facts, run)
         asked = False
 
         def action() -> bool:
             nonlocal asked
             device = self._read(device_id)
-            if asked and device.status == wanted:  # done, though the answer was lost
+            done = device.status == wanted and device.has(notes)
+            if asked and done:  # though the answer was lost
                 return True
             _require_unmoved(device_id, device, name, current)
-            if device.status == wanted:
+            if done:
                 return True
             asked = True
-            return self._swap(device_id, device, {"status": wanted})
+            noted = {"custom_fields": notes} if notes else {}
+            return self._swap(device_id, device, {"status": wanted, **noted})
 
         self._patiently(name, action)
 
@@ -77,15 +101,11 @@ class Writer:
         Raises:
             ChapelleError: NetBox stayed away, or refuses.
         """
-        fields: dict[str, Any] = {FACTS_FIELD: dict(facts)}
-        if run is not None:
-            fields[RUN_FIELD] = run
+        notes = _notes(facts, run)
 
         def action() -> bool:
             device = self._read(device_id)
-            if all(device.custom_fields.get(key) == value for key, value in fields.items()):
-                return True
-            return self._swap(device_id, device, {"custom_fields": fields})
+            return device.has(notes) or self._swap(device_id, device, {"custom_fields": notes})
 
         self._patiently(f"device {device_id}", action)
 
@@ -190,6 +210,12 @@ class Writer:
 
     def _url(self, device_id: int) -> str:
         return f"{self._session.granted.url}/api/dcim/devices/{device_id}/"
+
+
+def _notes(facts: Mapping[str, Any] | None, run: str | None) -> dict[str, Any]:
+    """The custom fields for facts and for the run that read them."""
+    kept = {FACTS_FIELD: dict(facts)} if facts is not None else {}
+    return {**kept, **({RUN_FIELD: run} if run is not None else {})}
 
 
 def _require_unmoved(device_id: int, device: Device, name: str, current: str) -> None:

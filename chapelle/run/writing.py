@@ -81,11 +81,11 @@ def write(writer: Writer, entry: Entry) -> tuple[str, bool]:
     changed = any(step.outcome == "changed" for step in entry.work)
     if wanted == entry.status and not changed and not bad:
         return entry.status, False
-    if entry.facts:
-        writer.facts(entry.device_id, entry.facts, run=entry.run)
     writer.journal(entry.device_id, text(entry), "danger" if bad else "success")
-    if wanted != entry.status:  # last: who sees the new status finds the rest written
-        writer.set_status(entry.device_id, entry.name, entry.status, wanted)
+    # Last: who sees the new status finds the rest written.
+    writer.set_status(
+        entry.device_id, entry.name, entry.status, wanted, facts=entry.facts or None, run=entry.run
+    )
     return wanted, True
 
 
