@@ -12,7 +12,8 @@ description:
     killed in between does not lose them.
   - Files of a role with O(roles.guard) go back by themselves unless this action reaches the host
     over a new connection.
-  - With C(--tags) it does less. Tags are a role's name, or C(<role>_install), C(<role>_configure), C(<role>_run).
+  - With C(--tags) it does less. Tags are a role's name, or C(<role>_install),
+    C(<role>_configure), C(<role>_run).
   - The action plugin of the same name does the controller's part; the code that runs on the host is
     C(plugins/module_utils/chapelle_node).
 requirements:
