@@ -16,6 +16,7 @@ ONE, TWO, THREE = HOSTS
 @pytest.fixture(scope="module")
 def here(seeded_netbox: Settings) -> Iterator[Installation]:
     installation = Installation(seeded_netbox)
+    installation.plan_anew()
     yield installation
     lab.down(seeded_netbox)
     installation.plan_anew()
