@@ -19,10 +19,15 @@ SCOPE = "--limit=compute-a2-0[1-6]"
 @pytest.fixture(scope="module")
 def here(seeded_netbox: Settings) -> Iterator[Installation]:
     installation = Installation(seeded_netbox)
+    _plan_anew(installation)
     made = installation.invoke("lab.up", "--rack=A2-R01", "--hosts=6")
     assert made.code == 0, made
     yield installation
     lab.down(seeded_netbox)
+    _plan_anew(installation)
+
+
+def _plan_anew(installation: Installation) -> None:
     for number in range(1, 7):
         installation.edit(f"compute-a2-0{number}", {"status": "planned"})
 
