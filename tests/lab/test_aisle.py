@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from chapelle import lab
-from chapelle.netbox import snapshot
+from chapelle.netbox import server, snapshot
+from chapelle.run import prepare
 from chapelle.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -19,9 +20,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.netbox]
 
 
 @pytest.fixture(scope="module")
-def installation(seeded_netbox: Settings) -> Iterator[Settings]:
-    yield seeded_netbox
-    lab.down(seeded_netbox)
+def installation(new_state) -> Iterator[Settings]:
+    """An installation of its own: other tests count on servers that are still planned."""
+    settings = new_state()
+    prepare.netbox(settings, print)
+    yield settings
+    lab.down(settings)
+    server.down(settings, print)
 
 
 def invoke(settings: Settings, *words: str) -> subprocess.CompletedProcess[str]:

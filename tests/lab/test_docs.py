@@ -15,6 +15,7 @@ import pytest
 
 from chapelle import lab
 from chapelle.netbox import access, server
+from chapelle.run import prepare
 from chapelle.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,11 +40,13 @@ def as_on_one_rack(command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def installation(seeded_netbox: Settings) -> Iterator[Settings]:
-    """An installation whose NetBox runs again afterwards, and whose lab is gone."""
-    yield seeded_netbox
-    lab.down(seeded_netbox)
-    server.up(seeded_netbox, print)
+def installation(new_state) -> Iterator[Settings]:
+    """An installation of its own, with NetBox up and seeded: the how-tos stop it and start it."""
+    settings = new_state()
+    prepare.netbox(settings, print)
+    yield settings
+    lab.down(settings)
+    server.down(settings, print)
 
 
 def environment_for(name: str, settings: Settings) -> dict[str, str]:
