@@ -133,6 +133,28 @@ class Tree:
             for base in self.bases:
                 _remove(base / host)
 
+    def freeze(self, host: str, *, frozen: bool) -> None:
+        """Stop every process of a node where it is, or let them go on; returns when it is so.
+
+        Raises:
+            ChapelleError: the node does not run, or the kernel does not do it in time.
+        """
+        if host not in self.running():
+            raise ChapelleError(f"Node {host} is down.", remedy="invoke lab.up")
+        group = self.bases[0] / host
+        (group / "cgroup.freeze").write_text(f"{frozen:d}")
+        wanted = f"frozen {frozen:d}"
+        deadline = time.monotonic() + END_SECONDS
+        while wanted not in _read(group / "cgroup.events"):
+            if time.monotonic() > deadline:
+                raise ChapelleError(
+                    "The kernel does not freeze or thaw a node.",
+                    where=str(group / "cgroup.events"),
+                    expected=wanted,
+                    found=_read(group / "cgroup.events").strip(),
+                )
+            time.sleep(0.02)
+
     def remove(self) -> None:
         """Take the groups away after everything in them has been ended."""
         self.kill([HOLDER, *(group.name for group in self._groups())])

@@ -5,6 +5,8 @@ entering its namespaces, so that it works while ssh, the network or the disk of 
 """
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
@@ -20,6 +22,22 @@ def kill(settings: Settings, host: str) -> None:
     """Cut the power: everything that runs on the node ends now; its disk stays."""
     _known(settings, host)
     cgroup.Tree(settings).kill([host])
+
+
+@contextmanager
+def frozen(settings: Settings, host: str) -> Iterator[None]:
+    """While this lasts the node hangs: its kernel accepts connections, and nobody answers.
+
+    Raises:
+        ChapelleError: the node is down.
+    """
+    _known(settings, host)
+    tree = cgroup.Tree(settings)
+    tree.freeze(host, frozen=True)
+    try:
+        yield
+    finally:
+        tree.freeze(host, frozen=False)
 
 
 def run(settings: Settings, host: str, command: str) -> str:

@@ -88,9 +88,12 @@ class Engine:
     def _tell_done(self) -> None:
         """Of a run that is gone on with: the hosts that are done, for whoever counts."""
         for host in self.work.plan.hosts:
-            known = self.recorder.journal.steps(self.recorder.run, host.name)
-            if _worked(known) and _written(known):
+            if self._is_done(host.name):
                 self.recorder.host_finished(host.name)
+
+    def _is_done(self, host: str) -> bool:
+        known = self.recorder.journal.steps(self.recorder.run, host)
+        return _worked(known) and (self.work.writer is None or _written(known))
 
     def _finish(self, stop: Stop | None) -> RunResult:
         result = self.recorder.result()
@@ -103,7 +106,8 @@ class Engine:
         return self.recorder.result()
 
     def _asked_to_stop(self) -> Stop | None:
-        if not self.work.interrupt:
+        """A request that comes when the last host is done stops nothing."""
+        if not self.work.interrupt or all(self._is_done(h.name) for h in self.work.plan.hosts):
             return None
         return Stop(why=f"stopped by {self.work.interrupt.by}", exit_code=ExitCode.FAILED)
 

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import msgspec
 
 from chapelle.drivers import process
-from chapelle.errors import RefusedError
+from chapelle.errors import ExitCode, RefusedError
 from chapelle.model.outcome import STEPS, RunResult
 from chapelle.netbox import lock, writeback
+from chapelle.netbox.lock import Lock
 from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan
 from chapelle.plan.scope import Scope, select
@@ -122,7 +123,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         scene = prepare.scene(settings, operator.say)
         if left and not left.hosts:
             operator.say(f"run {folder.run}: nothing is left to do")
-            return Done(result=journal.result(folder.run), netbox_url=scene.netbox_url)
+            return _close(settings, left, scene, operator, journal=journal, folder=folder)
         _start_hosts(settings, scene, kept, order.scope, operator)
         made = kept or _plan(settings, scene, _given(order.scope), operator)
         _require_holds(settings, made, scene, left)
@@ -130,9 +131,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
             _tell_left(left, operator)
         operator.confirm(made)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
-        aisles = [f"aisle-{number}" for number in made.aisles]
-        reason = f"provision {made.scope}"
-        with lock.hold(settings, aisles, run=folder.run, reason=reason, say=operator.say) as held:
+        with _hold(settings, made, folder, operator) as held:
             scene = prepare.up_to_date(settings, scene, operator.say)
             _require_holds(settings, made, scene, left)  # also now that nobody else may write
             folder.fill(made, scene.dc.snapshot)
@@ -144,6 +143,40 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
                 settings, made, scene, operator, journal=journal, folder=folder,
                 lock=held, writer=writer, max_failed=order.max_failed,
             )  # fmt: skip
+
+
+def _hold(
+    settings: Settings, made: Plan, folder: Folder, operator: Operator
+) -> AbstractContextManager[Lock]:
+    return lock.hold(
+        settings,
+        [f"aisle-{number}" for number in made.aisles],
+        run=folder.run,
+        reason=f"provision {made.scope}",
+        say=operator.say,
+    )
+
+
+def _close(
+    settings: Settings,
+    left: Left,
+    scene: Scene,
+    operator: Operator,
+    *,
+    journal: Journal,
+    folder: Folder,
+) -> Done:
+    """End a run whose last host was done when it was cut short: lock, exit code and report."""
+    if journal.run(folder.run).exit_code == ExitCode.OK:
+        result = journal.result(folder.run)
+        return Done(result=result, netbox_url=scene.netbox_url, report=folder.report)
+    writer = writeback.Writer(settings, patience=settings.netbox_patience)
+    with _hold(settings, left.plan, folder, operator) as held:
+        journal.take_over(folder.run, process.own())
+        return _carry_out(
+            settings, left.plan, scene, operator, journal=journal, folder=folder,
+            lock=held, writer=writer,
+        )  # fmt: skip
 
 
 def _given(scope: Scope | None) -> Scope:

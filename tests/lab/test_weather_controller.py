@@ -4,12 +4,15 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from operating import HOSTS, SCOPE, Installation, kill, playbooks_of, wait_until
 
 from chapelle import lab
+from chapelle.lab import faults
 from chapelle.netbox import server
+from chapelle.run.journal import Journal
 from chapelle.settings import Settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
@@ -76,12 +79,15 @@ def test_a_killed_controller_is_gone_on_with(
 
 def test_ctrl_c_stops_cleanly(here: Installation) -> None:
     started = here.start("provision", SCOPE, "--json")
-    run = here.wait_for_step(started, TWO, "configure")
-    os.kill(started.pid, signal.SIGINT)
-    done = here.end(started, seconds=60)
+    here.wait_for_step(started, CANARY, "preflight")
+    with faults.frozen(here.settings, TWO):
+        run = here.wait_for_step(started, TWO, "configure")
+        os.kill(started.pid, signal.SIGINT)
+        done = here.end(started, seconds=60)
     assert done.code == 1, done
     assert "Ctrl-C" in done.result["stopped"]
     assert done.outcomes[CANARY] in {"changed", "unchanged"}
+    assert done.outcomes[TWO] == "unknown"
     assert here.lock() is None, "the lock is released"
     assert playbooks_of(here.settings.state) == []
     assert (here.settings.state / "runs" / run / "report.html").exists()
@@ -89,14 +95,32 @@ def test_ctrl_c_stops_cleanly(here: Installation) -> None:
     finished(here, run)
 
 
+def test_a_kill_after_the_last_host_leaves_a_run_that_can_be_closed(here: Installation) -> None:
+    """The last host is written back, and the run's end is not in the journal yet."""
+    done = here.provision()
+    assert done.code == 0, done
+    run = done.result["id"]
+    with closing(Journal(here.settings.state / "journal.sqlite")) as journal:
+        journal.take_over(run, "")
+    (here.settings.state / "runs" / run / "report.html").unlink()
+    resumed = here.invoke("provision", f"--resume={run}")
+    assert resumed.code == 0, resumed
+    assert "nothing is left to do" in resumed.err
+    assert here.latest().exit_code == 0
+    assert (here.settings.state / "runs" / run / "report.html").exists()
+    assert [here.attempts(run, name, "configure") for name in HOSTS] == [1, 1, 1]
+    finished(here, run)
+
+
 def test_of_two_controllers_one_is_refused(here: Installation) -> None:
     first = here.start("provision", SCOPE, "--json")
     run = here.wait_for_step(first, CANARY, "preflight")
-    second = here.invoke("provision", "--limit=compute-a2-03")
+    with faults.frozen(here.settings, TWO):
+        second = here.invoke("provision", "--limit=compute-a2-03")
+        resumed = here.invoke("provision", f"--resume={run}")
     assert second.code == 4, second
     for word in ("Aisle 2", run, "since", "until"):
         assert word in second.err, second
-    resumed = here.invoke("provision", f"--resume={run}")
     assert resumed.code == 4, resumed
     assert here.end(first).code == 0
     finished(here, run)
@@ -118,8 +142,10 @@ def test_netbox_stays_away_and_nothing_is_lost(
 ) -> None:
     monkeypatch.setenv("CHAPELLE_NETBOX_PATIENCE", "3")
     started = here.start("provision", SCOPE, "--json")
-    run = here.wait_for_step(started, TWO, "configure")
-    server.down(here.settings, print)
+    here.wait_for_step(started, CANARY, "preflight")
+    with faults.frozen(here.settings, TWO):
+        run = here.wait_for_step(started, TWO, "configure")
+        server.down(here.settings, print)
     try:
         done = here.end(started)
     finally:
