@@ -1,0 +1,1 @@
+"""Switches over SSH: one module a platform, all behind the contract in `contract`."""
