@@ -78,6 +78,11 @@ class Lock:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
 
+    @property
+    def lost(self) -> bool:
+        """Whether somebody else may hold it by now. Makes no request."""
+        return self._lost is not None or monotonic() - self._renewed > self.ttl
+
     def check(self) -> None:
         """Make sure that we still hold the lock. Cheap: makes no request.
 
@@ -86,7 +91,7 @@ class Lock:
         """
         if self._lost:
             raise self._lost
-        if monotonic() - self._renewed > self.ttl:
+        if self.lost:
             raise LockedError(
                 "The lock could not be renewed in time; somebody else may hold it now.",
                 where=", ".join(self.slugs),
@@ -160,13 +165,14 @@ class Lock:
 
     def _take(self, slug: str) -> None:
         for _ in range(ATTEMPTS):
+            read = monotonic()  # before: what expires is counted from NetBox's time of reading
             aisle = self._read(slug)
             held_by = aisle.holder
             if held_by and held_by.nonce != self._nonce:
                 self._require_free(slug, aisle, held_by)
             self._since = self._since or aisle.now
             if self._write(slug, aisle, self._claim(aisle.now)):
-                self._renewed = monotonic()
+                self._renewed = read
                 return
         raise self._contended(slug)
 
@@ -184,6 +190,7 @@ class Lock:
         """Renew until told to stop, and notice when the lock is no longer ours."""
         wait = self.ttl / 3
         while not self._stop.wait(wait):
+            began = monotonic()
             try:
                 for slug in self.slugs:
                     self._renew(slug)
@@ -194,7 +201,7 @@ class Lock:
             except ChapelleError:  # NetBox is away; `check` tells when that lasts too long
                 wait = min(self.ttl / 10, 5.0)
             else:
-                self._renewed = monotonic()
+                self._renewed = began
                 wait = self.ttl / 3
 
     def _renew(self, slug: str) -> None:

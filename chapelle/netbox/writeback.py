@@ -8,7 +8,7 @@ time, after a look at whether it was done already.
 
 import datetime
 from collections.abc import Callable, Mapping
-from time import monotonic, sleep
+from time import monotonic, sleep, time
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ KINDS = ("info", "success", "warning", "danger")
 PATIENCE = 300.0  # seconds that a NetBox may be away
 BROKEN_PATIENCE = 20.0  # seconds that it may answer 500: its database may be starting
 SWAPS = 10
+CLOCKS = datetime.timedelta(minutes=5)  # by which NetBox's clock and ours may differ
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +110,15 @@ class Writer:
 
         self._patiently(f"device {device_id}", action)
 
-    def journal(self, device_id: int, text: str, kind: str) -> None:
-        """Add a journal entry (Markdown) to the device: kind info, success, warning or danger.
+    def journal(self, device_id: int, text: str, kind: str, *, asked: float | None = None) -> None:
+        """Add a journal entry (Markdown) to the device, once.
+
+        Arguments:
+            device_id: the device's id in NetBox.
+            text: the entry.
+            kind: info, success, warning or danger.
+            asked: when somebody first asked for this entry and never heard the answer, in seconds
+                since the epoch; None when nobody did.
 
         Raises:
             ValueError: no such kind.
@@ -124,14 +132,15 @@ class Writer:
             "kind": kind,
             "comments": text.strip(),
         }
-        began = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
-        asked = False
+        began = datetime.datetime.fromtimestamp(asked or time(), datetime.UTC)
+        first = began - CLOCKS
+        lost = asked is not None
 
         def action() -> bool:
-            nonlocal asked
-            if asked and self._has_entry(entry, began):
+            nonlocal lost
+            if lost and self._has_entry(entry, first):
                 return True
-            asked = True
+            lost = True
             url = f"{self._session.granted.url}/api/extras/journal-entries/"
             require(self._session.post(url, json=entry), 201)
             return True

@@ -25,6 +25,12 @@ def commit(root: Path) -> str:
     return f"{head}+{digest.hexdigest()[:12]}"
 
 
+def short(commit: str) -> str:
+    """A commit for people to read; that there was uncommitted work is not cut off."""
+    head, plus, changes = commit.partition("+")
+    return head[:12] + plus + changes
+
+
 def _git(root: Path, *arguments: str) -> bytes:
     # A clone that another user owns (a root shell, a mounted folder) is read all the same.
     command = ["git", "-c", f"safe.directory={root}", "-C", str(root), *arguments]

@@ -1,11 +1,12 @@
 """Carries a plan out: batch by batch, each step in the journal, and a stop that says why.
 
 The way of one host: status `staged` in NetBox, then preflight, configure and verify by one playbook
-process for its whole batch, then the outcome written back to NetBox.
+process for its whole batch, then the outcome written back to NetBox. A host that a run is gone on
+with and that was configured is verified only.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from chapelle.plan.plan import Plan
 from chapelle.run import writing
 from chapelle.run.interrupt import Interrupt
 from chapelle.run.recorder import Recorder
-from chapelle.run.steps import PLAYED, Follower, one_line
+from chapelle.run.steps import PLAYED, PREFLIGHT, VERIFY, Follower, one_line
 from chapelle.settings import Settings
 
 WRITE_BACK = "write-back"
@@ -81,7 +82,7 @@ class Engine:
             stop = Stop(why=str(error), exit_code=ExitCode.LOCKED)
         except KeyboardInterrupt:
             stop = Stop(why="stopped at once by a second Ctrl-C", exit_code=ExitCode.FAILED)
-        except ChapelleError as error:
+        except (ChapelleError, OSError) as error:
             stop = Stop(why=str(error), exit_code=ExitCode.FAILED)
         return self._finish(stop)
 
@@ -124,26 +125,44 @@ class Engine:
             return None
         kind = "canary" if batch.canary else "batch"
         self.recorder.say("batch-started", f"{kind} in {batch.domain}", batch=batch.number)
-        if todo:
-            todo = self._play(batch, todo)
-        stop = self._write_back([*unwritten, *todo]) or self._asked_to_stop()
+        worked_on = self._play(batch, todo, known) if todo else []
+        stop = self._write_back([*unwritten, *worked_on]) or self._asked_to_stop()
         for name in [*unwritten, *todo]:
             self._count(name, self.recorder.host_finished(name))
         self.recorder.say("batch-finished", batch=batch.number)
         return stop or self._over_budget(batch)
 
-    def _play(self, batch: Batch, hosts: Sequence[str]) -> list[str]:
-        """Preflight, configure and verify; the hosts that were worked on."""
+    def _play(
+        self, batch: Batch, hosts: Sequence[str], known: Mapping[str, Mapping[str, StepResult]]
+    ) -> list[str]:
+        """Preflight, configure and verify; the hosts that were worked on.
+
+        What was completed before a run was cut short is not done again.
+        """
         self._check_lock()
-        self.recorder.begin(hosts, PLAYED[0])
-        staged = self._stage(hosts)
-        if not staged:
-            return list(hosts)
-        follower = Follower(staged, self.recorder)
+        configured = [name for name in hosts if _configured(known[name])]
+        fresh = [name for name in hosts if name not in configured]
+        parts = ((fresh, PREFLIGHT, "provision"), (configured, VERIFY, "verify"))
+        worked_on: list[str] = []
+        for names, first, playbook in parts:
+            if not names or (worked_on and self._must_stop()):
+                continue
+            self.recorder.begin(names, first)
+            if staged := self._stage(names, first):
+                self._run_playbook(f"batch-{batch.number}-{first}", playbook, staged, first)
+                worked_on += staged
+        return worked_on
+
+    def _must_stop(self) -> bool:
+        """Whether hosts at work are to be left at once: we were told to, or may not go on."""
+        return bool(self.work.interrupt) or (self.work.lock is not None and self.work.lock.lost)
+
+    def _run_playbook(self, name: str, playbook: str, staged: Sequence[str], first: str) -> None:
+        follower = Follower(staged, self.recorder, first)
         book = ansible.Playbook(
             directory=self.work.directory,
-            name=f"batch-{batch.number}",
-            playbook=self.work.settings.root / "playbooks" / "provision.yml",
+            name=name,
+            playbook=self.work.settings.root / "playbooks" / f"{playbook}.yml",
             inventory=self.work.settings.root / "inventory" / "chapelle.yml",
             hosts=tuple(staged),
             environment={
@@ -152,10 +171,8 @@ class Engine:
             },
             check=self.work.writer is None,
         )
-        cancelled: Callable[[], bool] = lambda: bool(self.work.interrupt)  # noqa: E731
-        ending = ansible.run(self.work.settings, book, follower.see, cancelled)
+        ending = ansible.run(self.work.settings, book, follower.see, self._must_stop)
         follower.close(ending)
-        return list(hosts)
 
     def _over_budget(self, batch: Batch) -> Stop | None:
         if self.work.writer is None or not self.lost:
@@ -185,6 +202,7 @@ class Engine:
     def _entry(self, host: str) -> writing.Entry:
         run = self.recorder.run
         steps = self.recorder.journal.steps(run, host)
+        asked = steps.get(WRITE_BACK)
         return writing.Entry(
             name=host,
             device_id=self.work.plan.by_name[host].device_id,
@@ -194,10 +212,13 @@ class Engine:
             run=run,
             plan=self.work.plan.hash,
             commit=self.work.plan.commit,
+            asked=asked.started if asked else None,
         )
 
-    def _stage(self, hosts: Sequence[str]) -> list[str]:
+    def _stage(self, hosts: Sequence[str], first: str) -> list[str]:
         """Make the hosts `staged`; those that may be worked on.
+
+        Of the others the step `first`, which was begun, ends here.
 
         Raises:
             ChapelleError: NetBox cannot be written to.
@@ -212,13 +233,13 @@ class Engine:
         for entry, result in results:
             if isinstance(result, ChapelleError):
                 outcome = "skipped" if outages else "failed"
-                self._end(entry.name, PLAYED[0], outcome, _short(result))
+                self._end(entry.name, first, outcome, _short(result))
             else:
                 self._now(entry.name, result)
                 ready.append(entry.name)
         if outages:
             for name in ready:
-                self._end(name, PLAYED[0], "skipped", "NetBox was out of reach")
+                self._end(name, first, "skipped", "NetBox was out of reach")
             raise outages[0]
         return ready
 
@@ -271,6 +292,12 @@ def exit_code(result: RunResult) -> ExitCode:
 def _worked(steps: Mapping[str, StepResult]) -> bool:
     """Whether all that a playbook does to a host was done and seen to be done."""
     return all(step in steps and steps[step].outcome in {"ok", "changed"} for step in PLAYED)
+
+
+def _configured(steps: Mapping[str, StepResult]) -> bool:
+    """Whether all but the verification was done and seen to be done."""
+    before = PLAYED[: PLAYED.index(VERIFY)]
+    return all(step in steps and steps[step].outcome in {"ok", "changed"} for step in before)
 
 
 def _written(steps: Mapping[str, StepResult]) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan
 from chapelle.report import html
 
-# Directories of runs that are kept; the journal keeps all runs.
+# Directories of runs that are kept, of each kind; the journal keeps all runs.
 KEPT = 30
 
 
@@ -40,15 +41,22 @@ class Folder:
         return self.path / "report.html"
 
     def fill(self, plan: Plan, snapshot: Snapshot) -> None:
-        """Write what the run works from; directories of runs long past are removed."""
+        """Write what the run works from."""
         for directory in (self.path.parent, self.path):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         write(self.plan, plans.encode(plan))
         write(self.snapshot, snapshot.data)
-        runs = sorted(path for path in self.path.parent.iterdir() if path.is_dir())
-        for old in runs[:-KEPT]:
-            if old != self.path:
-                shutil.rmtree(old, ignore_errors=True)
+
+    def prune(self, alike: Sequence[str]) -> None:
+        """Remove the directories of runs long past.
+
+        Arguments:
+            alike: all runs of this one's kind, the latest first. The latest of each kind stay, so
+                that many looks at drift do not take away what a resumed run needs.
+        """
+        for old in alike[KEPT:]:
+            if old != self.run:
+                shutil.rmtree(self.path.parent / old, ignore_errors=True)
 
     def conclude(self, result: RunResult, netbox_url: str) -> None:
         """Write the result, for machines and for people."""

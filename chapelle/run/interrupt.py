@@ -23,6 +23,8 @@ class Interrupt:
 def interruptible(say: Callable[[str], None]) -> Iterator[Interrupt]:
     """While this lasts, the first signal asks the run to stop, and a second one stops it at once.
 
+    A signal that was ignored before, as nohup(1) does with SIGHUP, stays ignored.
+
     Arguments:
         say: told about the first signal, so that the operator knows that it was heard.
     """
@@ -36,7 +38,8 @@ def interruptible(say: Callable[[str], None]) -> Iterator[Interrupt]:
             f"{interrupt.by}: stopping cleanly; once more stops at once and leaves the rest UNKNOWN"
         )
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield interrupt
     finally:

@@ -73,14 +73,17 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.path = path
-        self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        path.chmod(0o600)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("PRAGMA foreign_keys=ON")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self._db.row_factory = sqlite3.Row
+            path.chmod(0o600)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("PRAGMA foreign_keys=ON")
+        except (OSError, sqlite3.Error) as error:
+            raise self._broken(error) from error
         self._prepare()
 
     def _prepare(self) -> None:
@@ -101,13 +104,26 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
         try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                if self._db.in_transaction:  # SQLite itself rolls back when the disk is full
+                    self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise self._broken(error) from error
+
+    def _broken(self, error: OSError | sqlite3.Error) -> ChapelleError:
+        return ChapelleError(
+            "The journal cannot be written, and nothing is done that is not in it.",
+            where=str(self.path),
+            expected="a whole SQLite file, with space left on its disk",
+            found=str(error),
+            remedy="make space, or move a damaged file away; then resume the run",
+        )
 
     def close(self) -> None:
         """Close the file."""
@@ -193,6 +209,10 @@ class Journal:
         """All runs, the latest first."""
         rows = self._db.execute("SELECT * FROM runs ORDER BY started DESC, id DESC")
         return [_record(row) for row in rows]
+
+    def alike(self, kind: str) -> list[str]:
+        """The ids of all runs of a kind, the latest first."""
+        return [record.id for record in self.runs() if record.kind == kind]
 
     def run(self, run: str) -> RunRecord:
         """One run.

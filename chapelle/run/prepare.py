@@ -7,19 +7,17 @@ machine and the hundredth take the same way.
 import getpass
 import os
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 
 import msgspec
 
 from chapelle import lab
 from chapelle.checks import netbox as checks
 from chapelle.errors import HostsFailedError, InputError
-from chapelle.lab import wires
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.netbox import access, changes, seed, server, snapshot
 from chapelle.run.commit import commit
-from chapelle.run.reach import lab_kernel
 from chapelle.settings import Settings
 
 Say = Callable[[str], None]
@@ -112,13 +110,6 @@ def up_to_date(settings: Settings, known: Scene, say: Say) -> Scene:
         return known
     say("NetBox has changed since the snapshot; taking another")
     return scene(settings, say)
-
-
-def kernel(settings: Settings) -> Mapping[str, bool]:
-    """What the kernel of the hosts can do: a site's can do all, the lab's is this machine's."""
-    if settings.target == "site":
-        return {}
-    return lab_kernel(settings) or wires.kernel_support()
 
 
 def require_sound(dc: Datacentre, device_ids: Collection[int], say: Say) -> None:

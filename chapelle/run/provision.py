@@ -6,25 +6,25 @@ scope -> NetBox -> snapshot -> checks -> hosts -> plan -> yes -> lock -> run -> 
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from chapelle.drivers import process
-from chapelle.errors import ExitCode, RefusedError
+from chapelle.errors import ChapelleError, ExitCode, InputError, RefusedError
 from chapelle.model.outcome import STEPS, RunResult
 from chapelle.netbox import lock, writeback
 from chapelle.netbox.lock import Lock
 from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan
 from chapelle.plan.scope import Scope, select
-from chapelle.run import prepare, resume
+from chapelle.run import prepare, reach, resume
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
 from chapelle.run.folder import Folder
-from chapelle.run.interrupt import interruptible
+from chapelle.run.interrupt import Interrupt, interruptible
 from chapelle.run.journal import Journal, RunRecord
 from chapelle.run.prepare import Scene
 from chapelle.run.recorder import Recorder, Watcher
@@ -100,7 +100,7 @@ def _plan(
         kind=kind,
         target=settings.target,
         commit=scene.commit,
-        kernel=prepare.kernel(settings),
+        kernel=reach.kernel(settings),
     )
 
 
@@ -118,7 +118,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
     folder = folder_of(settings, order.resume or _new_id())
     with closing(journal_of(settings)) as journal:
         left = resume.left(journal, order.resume, folder.path) if order.resume else None
-        kept = left.plan if left else plans.read(order.plan) if order.plan else None
+        kept = left.plan if left else _kept(order.plan) if order.plan else None
         prepare.netbox(settings, operator.say)
         scene = prepare.scene(settings, operator.say)
         if left and not left.hosts:
@@ -131,18 +131,62 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
             _tell_left(left, operator)
         operator.confirm(made)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
-        with _hold(settings, made, folder, operator) as held:
+        with (
+            interruptible(operator.say) as interrupt,
+            _opened(journal, folder, made, scene, left),
+            _hold(settings, made, folder, operator) as held,
+        ):
             scene = prepare.up_to_date(settings, scene, operator.say)
             _require_holds(settings, made, scene, left)  # also now that nobody else may write
             folder.fill(made, scene.dc.snapshot)
             if left:
                 journal.take_over(folder.run, process.own())
-            else:
-                journal.open_run(_record(folder.run, made), made.hosts)
             return _carry_out(
                 settings, made, scene, operator, journal=journal, folder=folder,
-                lock=held, writer=writer, max_failed=order.max_failed,
+                interrupt=interrupt, lock=held, writer=writer, max_failed=order.max_failed,
             )  # fmt: skip
+
+
+def _kept(path: Path) -> Plan:
+    """A plan to be applied, from its file.
+
+    Raises:
+        InputError: it is no plan, or one of a look at drift.
+        RefusedError: it was altered.
+    """
+    plan = plans.read(path)
+    if plan.kind != "provision":
+        raise InputError(
+            "This plan is not one to be applied.",
+            where=str(path),
+            expected="a plan of kind provision, as invoke plan --out FILE writes",
+            found=f"kind {plan.kind}",
+            remedy=f"make one: invoke plan {plan.scope} --out FILE",
+        )
+    return plan
+
+
+@contextmanager
+def _opened(
+    journal: Journal, folder: Folder, made: Plan, scene: Scene, left: Left | None
+) -> Iterator[None]:
+    """Have a new run in the journal, and its plan on disk, before its lock is in NetBox.
+
+    Whatever happens then, the run that the lock names can be looked at and gone on with. When it
+    cannot begin, the journal says why. One that is gone on with is there already.
+    """
+    if left:
+        yield
+        return
+    folder.fill(made, scene.dc.snapshot)
+    journal.open_run(_record(folder.run, made), made.hosts)
+    folder.prune(journal.alike(made.kind))
+    try:
+        yield
+    except ChapelleError as error:
+        if journal.run(folder.run).finished is None:
+            journal.close_run(folder.run, time.time(), int(error.exit_code), error.message)
+        raise
 
 
 def _hold(
@@ -167,15 +211,18 @@ def _close(
     folder: Folder,
 ) -> Done:
     """End a run whose last host was done when it was cut short: lock, exit code and report."""
-    if journal.run(folder.run).exit_code == ExitCode.OK:
+    if journal.run(folder.run).exit_code == ExitCode.OK and folder.report.exists():
         result = journal.result(folder.run)
         return Done(result=result, netbox_url=scene.netbox_url, report=folder.report)
     writer = writeback.Writer(settings, patience=settings.netbox_patience)
-    with _hold(settings, left.plan, folder, operator) as held:
+    with (
+        interruptible(operator.say) as interrupt,
+        _hold(settings, left.plan, folder, operator) as held,
+    ):
         journal.take_over(folder.run, process.own())
         return _carry_out(
             settings, left.plan, scene, operator, journal=journal, folder=folder,
-            lock=held, writer=writer,
+            interrupt=interrupt, lock=held, writer=writer,
         )  # fmt: skip
 
 
@@ -206,7 +253,7 @@ def _require_holds(settings: Settings, made: Plan, scene: Scene, left: Left | No
         scene.dc,
         target=settings.target,
         commit=scene.commit,
-        kernel=prepare.kernel(settings),
+        kernel=reach.kernel(settings),
         only=left.hosts if left else None,
         own_statuses=left.own_statuses if left else None,
     )
@@ -241,10 +288,13 @@ def drift(settings: Settings, scope: Scope, operator: Operator) -> Done:
     scene = prepare.scene(settings, operator.say)
     made = _plan(settings, scene, scope, operator, "drift")
     folder = folder_of(settings, _new_id())
-    with closing(journal_of(settings)) as journal:
+    with closing(journal_of(settings)) as journal, interruptible(operator.say) as interrupt:
         folder.fill(made, scene.dc.snapshot)
         journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
-        return _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
+        folder.prune(journal.alike(made.kind))
+        return _carry_out(
+            settings, made, scene, operator, journal=journal, folder=folder, interrupt=interrupt
+        )
 
 
 def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
@@ -254,7 +304,7 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
         InputError: the order is wrong, or NetBox's content is.
         RefusedError: the plan no longer holds.
     """
-    kept = plans.read(order.plan) if order.plan else None
+    kept = _kept(order.plan) if order.plan else None
     scene = prepare.scene(settings, operator.say)
     made = kept or _plan(settings, scene, _given(order.scope), operator)
     _require_holds(settings, made, scene, None)
@@ -262,6 +312,7 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
     with (
         tempfile.TemporaryDirectory(prefix="chapelle-") as scratch,
         closing(Journal(Path(scratch) / "journal.sqlite")) as journal,
+        interruptible(operator.say) as interrupt,
     ):
         folder = Folder(Path(scratch), _new_id())
         folder.fill(made, scene.dc.snapshot)
@@ -270,7 +321,9 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
             operator.say("the lab is not up: what its hosts would get cannot be said")
             journal.close_run(folder.run, time.time(), 0, "")
             return Done(result=journal.result(folder.run), netbox_url=scene.netbox_url)
-        done = _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
+        done = _carry_out(
+            settings, made, scene, operator, journal=journal, folder=folder, interrupt=interrupt
+        )
         return msgspec.structs.replace(done, report=None)
 
 
@@ -285,10 +338,11 @@ def _carry_out(
     *,
     journal: Journal,
     folder: Folder,
+    interrupt: Interrupt,
     **writing: Any,
 ) -> Done:
     steps = STEPS if writing else STEPS[:-1]
-    with operator.watch(made) as watch, interruptible(operator.say) as interrupt:
+    with operator.watch(made) as watch:
         work = Work(
             settings=settings,
             plan=made,

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import msgspec
 
-from chapelle.errors import ChapelleError
+from chapelle.errors import ChapelleError, RefusedError
+from chapelle.lab import wires
 from chapelle.plan.inventory import Reach
 from chapelle.settings import Settings
 
 # A Unix socket's path holds 107 characters, and ssh appends some 30 to the directory: a hash of the
 # host, and a random end while it starts to listen.
 _LONGEST_DIRECTORY = 70
+
+# A container has the clock of the machine around it.
+_LAB_CLOCK = {"clock": False}
 
 
 class _Lab(msgspec.Struct):
@@ -30,8 +34,7 @@ def reach(settings: Settings) -> Reach:
     return Reach(
         sockets=socket_directory(settings),
         ssh=settings.state / "ssh" / "ssh",
-        # A container has the clock of the machine around it.
-        kernel={"clock": False, **lab_kernel(settings)},
+        kernel=_LAB_CLOCK | lab_kernel(settings),
         user_authority=_user_authority(settings),
     )
 
@@ -50,7 +53,27 @@ def socket_directory(settings: Settings) -> Path:
     return Path.home() / ".ansible" / "cp" / settings.instance
 
 
-def lab_kernel(settings: Settings) -> Mapping[str, bool]:
+def kernel(settings: Settings) -> Mapping[str, bool]:
+    """What the kernel of the hosts can do: a site's can do all, the lab's is this machine's.
+
+    Raises:
+        RefusedError: the lab was never up, and only root may ask this machine's kernel.
+    """
+    if settings.target == "site":
+        return {}
+    known = lab_kernel(settings)
+    if not known and os.geteuid() != 0:
+        raise RefusedError(
+            "What the lab's servers can do is not known: the lab was never up.",
+            where=str(settings.state / "lab"),
+            expected="a lab, or user id 0 to ask this machine's kernel",
+            found=f"no lab, and user id {os.geteuid()}",
+            remedy="run it with sudo, or start the lab: sudo invoke lab.up",
+        )
+    return _LAB_CLOCK | (known or wires.kernel_support())
+
+
+def lab_kernel(settings: Settings) -> dict[str, bool]:
     """What the kernel of the lab's nodes can do; nothing is said before the lab was first up."""
     path = settings.state / "lab" / "lab.json"
     try:

@@ -43,9 +43,9 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 class _Host:
     """Where one host is: its open steps with the time of their beginning, and what was found."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, first: str) -> None:
         self.name = name
-        self.open: dict[str, float] = {PREFLIGHT: time.time()}
+        self.open: dict[str, float] = {first: time.time()}
         self.changed = False
         self.changes: list[Change] = []
         self.not_exercised: list[str] = []
@@ -55,12 +55,13 @@ class Follower:
     """Follows one playbook over its hosts.
 
     Arguments:
-        hosts: the hosts; preflight was begun on each by the caller.
+        hosts: the hosts; the first step was begun on each by the caller.
         recorder: told of each step's beginning and end.
+        first: the first step that the playbook takes: preflight, or verify.
     """
 
-    def __init__(self, hosts: Sequence[str], recorder: Recorder) -> None:
-        self._hosts = {name: _Host(name) for name in hosts}
+    def __init__(self, hosts: Sequence[str], recorder: Recorder, first: str = PREFLIGHT) -> None:
+        self._hosts = {name: _Host(name, first) for name in hosts}
         self._recorder = recorder
 
     def see(self, event: TaskEvent) -> None:

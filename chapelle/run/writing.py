@@ -13,6 +13,7 @@ from chapelle.errors import ChapelleError
 from chapelle.model.outcome import StepResult
 from chapelle.model.status import TRANSITIONS
 from chapelle.netbox.writeback import Writer
+from chapelle.run.commit import short
 
 # Requests to NetBox at one time. A NetBox with two workers gains nothing from more.
 WRITERS = 4
@@ -25,7 +26,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One server to be written about.
 
     `status` is what NetBox says now, `work` the steps before write-back, `run` the run's id, and
-    `plan` and `commit` what was done there. `facts` were read on the server.
+    `plan` and `commit` what was done there. `facts` were read on the server. `asked` is when it was
+    first tried to write this, if it was (seconds since the epoch): it may be in NetBox already.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     plan: str
     commit: str
+    asked: float | None = None
 
 
 def staged_first(status: str) -> bool:
@@ -81,7 +84,8 @@ def write(writer: Writer, entry: Entry) -> tuple[str, bool]:
     changed = any(step.outcome == "changed" for step in entry.work)
     if wanted == entry.status and not changed and not bad:
         return entry.status, False
-    writer.journal(entry.device_id, text(entry), "danger" if bad else "success")
+    kind = "danger" if bad else "success"
+    writer.journal(entry.device_id, text(entry), kind, asked=entry.asked)
     # Last: who sees the new status finds the rest written.
     writer.set_status(
         entry.device_id, entry.name, entry.status, wanted, facts=entry.facts or None, run=entry.run
@@ -97,9 +101,8 @@ def text(entry: Entry) -> str:
     else:
         changes = sum(len(step.changes) for step in entry.work)
         head = f"chapelle: configured and verified, {changes} changes"
-    return (
-        f"{head}\n\n- run `{entry.run}`\n- commit `{entry.commit[:12]}`\n- plan `{entry.plan[:12]}`"
-    )
+    facts = (f"run `{entry.run}`", f"commit `{short(entry.commit)}`", f"plan `{entry.plan[:12]}`")
+    return "\n- ".join([f"{head}\n", *facts])
 
 
 def at_once[T](

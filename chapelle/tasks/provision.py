@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chapelle.errors import ExitCode, InputError, RefusedError
@@ -36,8 +36,12 @@ class Terminal:
         self.yes = yes
 
     def say(self, line: str) -> None:
-        """Tell one line; on standard error, so that standard output holds results only."""
-        print(line, file=sys.stderr, flush=True)
+        """Tell one line; on standard error, so that standard output holds results only.
+
+        A terminal that was closed hears nothing, and ends nothing.
+        """
+        with suppress(OSError, ValueError):
+            print(line, file=sys.stderr, flush=True)
 
     def present(self, plan: Plan) -> None:
         """Show a plan that is not going to be carried out."""

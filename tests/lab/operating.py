@@ -58,19 +58,23 @@ class Installation:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    # -- the operator -----------------------------------------------------------------------------
-
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Begin a command, as the head of a process group of its own."""
-        environ = {
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment of the operator's commands."""
+        return {
             **os.environ,
             "CHAPELLE_STATE": str(self.settings.state),
             "CHAPELLE_CACHE": str(self.settings.cache),
         }
+
+    # -- the operator -----------------------------------------------------------------------------
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Begin a command, as the head of a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "invoke", *words],
             cwd=ROOT,
-            env=environ,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,22 +1,61 @@
 """Bad weather at the controller and at NetBox: killed, stopped, raced, cut off, and resumed."""
 
+import contextlib
 import os
+import pty
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import pytest
-from operating import HOSTS, SCOPE, Installation, kill, playbooks_of, wait_until
+from operating import HOSTS, ROOT, SCOPE, Installation, kill, playbooks_of, wait_until
 
 from chapelle import lab
 from chapelle.lab import faults
-from chapelle.netbox import server
+from chapelle.netbox import lock, server
+from chapelle.plan import scope
+from chapelle.plan.plan import Plan
+from chapelle.run import provision
 from chapelle.run.journal import Journal
+from chapelle.run.recorder import Watcher
 from chapelle.settings import Settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
 CANARY, TWO, THREE = HOSTS
+
+# Makes its standard input the terminal that it is controlled by, and goes on as another program.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+class Quiet:
+    """An operator who only listens."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.say = said.append
+
+    def present(self, plan: Plan) -> None:
+        """Nobody looks."""
+
+    confirm = present
+
+    def watch(self, _plan: Plan) -> AbstractContextManager[Watcher]:
+        """Nobody looks."""
+        return nullcontext(lambda _event: None)
+
+
+def read_all(terminal: int) -> None:
+    """Take away what a terminal shows, as a screen does."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65536):
+            pass
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +88,7 @@ def finished(here: Installation, run: str) -> None:
         (CANARY, "preflight", False),
         (CANARY, "write-back", False),
         (TWO, "configure", False),
+        (TWO, "verify", False),
         (TWO, "verify", True),
     ],
 )
@@ -71,8 +111,8 @@ def test_a_killed_controller_is_gone_on_with(
         assert name in resumed.err, "what is UNKNOWN is said"
     for name in done:
         assert here.attempts(run, name, "configure") == counted[name] == 1, "done once"
-    if step == "write-back":
-        assert here.attempts(run, host, "configure") == 1, "only the write-back was left of it"
+    if step in {"write-back", "verify"}:
+        assert here.attempts(run, host, "configure") == 1, "what was completed is not repeated"
     finished(here, run)
     assert "nothing is left to do" in here.invoke("provision", f"--resume={run}").err
 
@@ -93,6 +133,76 @@ def test_ctrl_c_stops_cleanly(here: Installation) -> None:
     assert (here.settings.state / "runs" / run / "report.html").exists()
     assert here.invoke("provision", f"--resume={run}").code == 0
     finished(here, run)
+
+
+def test_a_closed_terminal_stops_cleanly(here: Installation) -> None:
+    mine, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, sys.executable, "-m", "invoke", "provision", SCOPE],
+        env=here.environ,
+        cwd=ROOT,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    ) as started:
+        os.close(terminal)
+        screen = threading.Thread(target=read_all, args=[os.dup(mine)], daemon=True)
+        screen.start()
+        here.wait_for_step(started, CANARY, "preflight")
+        with faults.frozen(here.settings, TWO):
+            run = here.wait_for_step(started, TWO, "configure")
+            os.kill(started.pid, signal.SIGHUP)  # what the kernel sends when a terminal goes
+            os.close(mine)
+            started.wait(60)
+    assert started.returncode == 1
+    assert "SIGHUP" in here.latest().stopped
+    assert here.lock() is None
+    assert (here.settings.state / "runs" / run / "report.html").exists()
+    assert here.invoke("provision", f"--resume={run}").code == 0
+    finished(here, run)
+
+
+def test_a_run_that_was_killed_at_its_lock_is_gone_on_with(here: Installation) -> None:
+    started = here.start("provision", SCOPE)
+    wait_until(here.lock)
+    kill(started)
+    held = here.lock()
+    assert held, "nobody was there to release it"
+    resumed = here.invoke("provision", f"--resume={held['run']}")
+    assert resumed.code == 0, resumed
+    finished(here, held["run"])
+
+
+def test_a_lost_lock_stops_the_batch(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    hold = lock.hold.__wrapped__  # type: ignore[attr-defined]
+    monkeypatch.setitem(hold.__kwdefaults__, "ttl", 6.0)
+    said: list[str] = []
+
+    def usurp() -> None:
+        wait_until(lambda: here.attempts(here.latest().id, TWO, "configure"))
+        held = here.lock()
+        assert held
+        other = {"chapelle_lock": held | {"nonce": "0" * 16, "run": "another"}}
+        location = here.netbox("GET", "dcim/locations/", params={"slug": "aisle-2"}).json()
+        url = f"dcim/locations/{location['results'][0]['id']}/"
+        here.netbox("PATCH", url, json={"custom_fields": other})
+
+    with faults.frozen(here.settings, TWO):
+        usurper = threading.Thread(target=usurp)
+        usurper.start()
+        done = provision.provision(
+            here.settings, provision.Order(scope=scope.from_text(SCOPE)), Quiet(said)
+        )
+        usurper.join()
+    assert done.result.exit_code == 4, done
+    assert "no longer ours" in done.result.stopped
+    assert here.hosts(done.result.id)[TWO].outcome == "unknown"
+    held = here.lock()
+    assert held, "what is not ours is not released"
+    assert held["run"] == "another"
+    wait_until(lambda: here.invoke("provision", f"--resume={done.result.id}").code == 0)
+    finished(here, done.result.id)
 
 
 def test_a_kill_after_the_last_host_leaves_a_run_that_can_be_closed(here: Installation) -> None:

@@ -72,6 +72,14 @@ def test_what_moved_is_named(here: Installation, plan: Path) -> None:
     assert here.provision(f"--plan={plan}").code == 0, "nothing has moved any more"
 
 
+def test_a_plan_of_a_look_at_drift_is_not_applied(here: Installation) -> None:
+    assert here.invoke("drift", SCOPE).code in {0, 99}
+    look = here.settings.state / "runs" / here.latest().id / "plan.json"
+    done = here.invoke("provision", f"--plan={look}")
+    assert done.code == 2, done
+    assert "kind drift" in done.err
+
+
 def test_an_altered_plan_is_refused(here: Installation, plan: Path) -> None:
     plan.write_text(plan.read_text().replace(THREE, "storage-a2-01"))
     assert "altered" in refused(here, plan)

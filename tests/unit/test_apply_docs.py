@@ -54,6 +54,8 @@ def test_a_role_says_what_it_is_given(role: str) -> None:
 
 
 def test_the_playbook_applies_and_verifies_every_role() -> None:
-    configure, verify = yaml.safe_load((ROOT / "playbooks" / "provision.yml").read_text())
+    configure, then = yaml.safe_load((ROOT / "playbooks" / "provision.yml").read_text())
+    assert then["ansible.builtin.import_playbook"] == "verify.yml"
+    (verify,) = yaml.safe_load((ROOT / "playbooks" / "verify.yml").read_text())
     assert sorted(configure["tasks"][-1]["chapelle_apply"]["roles"]) == ROLES
     assert sorted(verify["tasks"][-1]["chapelle_observe"]["expect"]) == ROLES

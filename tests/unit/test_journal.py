@@ -1,5 +1,6 @@
 """The journal: what was written before a kill is there after it, and an end not seen is UNKNOWN."""
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -182,3 +183,26 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert process.identity(child.pid) == "", "a zombie does not run"
     child.wait()
+
+
+def test_a_full_disk_is_an_error_that_says_so_and_loses_nothing(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", disk], check=True)
+    try:
+        journal = Journal(disk / "journal.sqlite")
+        journal.open_run(record(), HOSTS)
+        (disk / "ballast").write_bytes(b"")
+        with (disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while ballast.write(bytes(4096)):
+                pass
+        names = [host.name for host in HOSTS] * 5000
+        with pytest.raises(ChapelleError, match="cannot be written") as caught:
+            journal.begin("run-1", names, "preflight", 1.0)
+        assert str(disk) in str(caught.value)
+        (disk / "ballast").unlink()
+        journal.begin("run-1", [HOSTS[0].name], "configure", 1.0)
+        assert "configure" in journal.steps("run-1", HOSTS[0].name)
+        journal.close()
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)

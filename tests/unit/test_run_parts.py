@@ -196,10 +196,13 @@ def test_an_altered_plan_is_not_resumed(journal: Journal, tmp_path: Path, dead: 
 
 
 def test_only_the_latest_folders_are_kept_and_none_is_readable_by_others(tmp_path: Path) -> None:
-    for number in range(KEPT + 3):
-        Folder(tmp_path / "runs", f"{number:04}").fill(PLAN, two_aisles().snapshot)
+    names = [f"{number:04}" for number in range(KEPT + 3)]
+    for name in [*names, "of another kind"]:
+        folder = Folder(tmp_path / "runs", name)
+        folder.fill(PLAN, two_aisles().snapshot)
+    Folder(tmp_path / "runs", names[-1]).prune(names[::-1])
     kept = sorted(path.name for path in (tmp_path / "runs").iterdir())
-    assert kept == [f"{number:04}" for number in range(3, KEPT + 3)]
+    assert kept == [*names[3:], "of another kind"]
     for path in (tmp_path / "runs").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
 
