@@ -131,7 +131,8 @@ def test_ctrl_c_stops_cleanly(here: Installation) -> None:
     assert here.lock() is None, "the lock is released"
     assert playbooks_of(here.settings.state) == []
     assert (here.settings.state / "runs" / run / "report.html").exists()
-    assert here.invoke("provision", f"--resume={run}").code == 0
+    resumed = here.invoke("provision", f"--resume={run}")
+    assert resumed.code == 0, resumed
     finished(here, run)
 
 
@@ -159,7 +160,8 @@ def test_a_closed_terminal_stops_cleanly(here: Installation) -> None:
     assert "SIGHUP" in here.latest().stopped
     assert here.lock() is None
     assert (here.settings.state / "runs" / run / "report.html").exists()
-    assert here.invoke("provision", f"--resume={run}").code == 0
+    resumed = here.invoke("provision", f"--resume={run}")
+    assert resumed.code == 0, resumed
     finished(here, run)
 
 
@@ -179,22 +181,30 @@ def test_a_lost_lock_stops_the_batch(here: Installation, monkeypatch: pytest.Mon
     monkeypatch.setitem(hold.__kwdefaults__, "ttl", 6.0)
     said: list[str] = []
 
-    def usurp() -> None:
-        wait_until(lambda: here.attempts(here.latest().id, TWO, "configure"))
-        held = here.lock()
-        assert held
-        other = {"chapelle_lock": held | {"nonce": "0" * 16, "run": "another"}}
-        location = here.netbox("GET", "dcim/locations/", params={"slug": "aisle-2"}).json()
-        url = f"dcim/locations/{location['results'][0]['id']}/"
-        here.netbox("PATCH", url, json={"custom_fields": other})
+    before = time.time()
 
-    with faults.frozen(here.settings, TWO):
-        usurper = threading.Thread(target=usurp)
-        usurper.start()
-        done = provision.provision(
-            here.settings, provision.Order(scope=scope.from_text(SCOPE)), Quiet(said)
-        )
-        usurper.join()
+    def begun(host: str, step: str) -> bool:
+        with closing(Journal(here.settings.state / "journal.sqlite")) as journal:
+            runs = [each.id for each in journal.runs() if each.started > before]
+        return any(here.attempts(run, host, step) for run in runs)
+
+    def usurp() -> None:
+        wait_until(lambda: begun(CANARY, "preflight"))
+        with faults.frozen(here.settings, TWO):
+            wait_until(lambda: begun(TWO, "configure"))
+            held = here.lock()
+            assert held
+            other = {"chapelle_lock": held | {"nonce": "0" * 16, "run": "another"}}
+            location = here.netbox("GET", "dcim/locations/", params={"slug": "aisle-2"}).json()
+            url = f"dcim/locations/{location['results'][0]['id']}/"
+            here.netbox("PATCH", url, json={"custom_fields": other})
+            wait_until(lambda: here.latest().exit_code is not None)
+
+    usurper = threading.Thread(target=usurp)
+    usurper.start()
+    order = provision.Order(scope=scope.from_text(SCOPE))
+    done = provision.provision(here.settings, order, Quiet(said))
+    usurper.join()
     assert done.result.exit_code == 4, done
     assert "no longer ours" in done.result.stopped
     assert here.hosts(done.result.id)[TWO].outcome == "unknown"
@@ -225,9 +235,10 @@ def test_a_kill_after_the_last_host_leaves_a_run_that_can_be_closed(here: Instal
 def test_of_two_controllers_one_is_refused(here: Installation) -> None:
     first = here.start("provision", SCOPE, "--json")
     run = here.wait_for_step(first, CANARY, "preflight")
-    with faults.frozen(here.settings, TWO):
-        second = here.invoke("provision", "--limit=compute-a2-03")
-        resumed = here.invoke("provision", f"--resume={run}")
+    os.kill(first.pid, signal.SIGSTOP)  # it is in no hurry to end
+    second = here.invoke("provision", "--limit=compute-a2-03")
+    resumed = here.invoke("provision", f"--resume={run}")
+    os.kill(first.pid, signal.SIGCONT)
     assert second.code == 4, second
     for word in ("Aisle 2", run, "since", "until"):
         assert word in second.err, second
@@ -278,5 +289,6 @@ def test_a_host_that_moved_meanwhile_is_not_resumed(here: Installation) -> None:
     assert refused.code == 3, refused
     assert f"{THREE}: status was planned, now offline" in refused.err
     here.edit(THREE, {"status": "staged"})
-    assert here.invoke("provision", f"--resume={run}").code == 0
+    resumed = here.invoke("provision", f"--resume={run}")
+    assert resumed.code == 0, resumed
     finished(here, run)
