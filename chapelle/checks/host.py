@@ -14,19 +14,25 @@ Expect = Mapping[str, Mapping[str, Any]]
 Observed = Mapping[str, Any]
 
 NOTHING = "nothing"
+DAY = 24 * 3600
 
 
-def differences(expect: Expect, observed: Observed, now: float | None = None) -> list[Difference]:
+def differences(
+    expect: Expect, observed: Observed, now: float | None = None, *, ahead: bool = True
+) -> list[Difference]:
     """All ways in which the host is not what is expected, in order of area and item.
 
     Arguments:
         expect: expectations by role.
         observed: what the host said.
         now: seconds since the epoch, for the certificate's validity; the clock's by default.
+        ahead: also what will soon be wrong. Drift asks for it. A run that has just configured the
+            host does not: the host does its work, and the run could not mend it.
     """
+    moment = time.time() if now is None else now
     found = [
         *_identity(expect.get("base", {}), observed),
-        *_certificate(expect.get("access", {}), observed, time.time() if now is None else now),
+        *_certificate(expect.get("access", {}), observed, moment, ahead=ahead),
         *_sshd(expect.get("access", {}), observed),
         *_time(expect.get("time", {}), observed),
         *_links(expect.get("network", {}), observed),
@@ -40,10 +46,19 @@ def differences(expect: Expect, observed: Observed, now: float | None = None) ->
 def not_exercised(expect: Expect, observed: Observed) -> tuple[str, ...]:
     """What was intended for the host and could not be tried on it, one line each."""
     lines = [line for role in sorted(expect) for line in expect[role].get("not_exercised", ())]
-    for name, unit in sorted(observed.get("units", {}).items()):
-        if unit["condition_failed"]:
-            lines.append(f"{name}: a condition of the unit does not hold on this host")
+    lines += [
+        f"{name}: {_text(refused)} does not hold on this host"
+        for role in sorted(expect)
+        for name in expect[role].get("units", ())
+        if (refused := _excused(expect[role], name, observed))
+    ]
     return tuple(lines)
+
+
+def _excused(expect: Mapping[str, Any], unit: str, observed: Observed) -> list[str]:
+    """The conditions that keep a unit from starting, if the role says that all of them may."""
+    refused: list[str] = observed.get("units", {}).get(unit, {}).get("refused_by", [])
+    return refused if set(refused) <= set(expect.get("conditions", {}).get(unit, ())) else []
 
 
 def _differs(area: str, item: str, expected: Any, found: Any) -> Iterator[Difference]:
@@ -71,7 +86,9 @@ def _identity(expect: Mapping[str, Any], observed: Observed) -> Iterator[Differe
         yield from _differs("resolver", "name servers", resolvers, observed["resolvers"])
 
 
-def _certificate(expect: Mapping[str, Any], observed: Observed, now: float) -> Iterator[Difference]:
+def _certificate(
+    expect: Mapping[str, Any], observed: Observed, now: float, *, ahead: bool
+) -> Iterator[Difference]:
     path = expect.get("certificate")
     if not path:
         return
@@ -94,6 +111,15 @@ def _certificate(expect: Mapping[str, Any], observed: Observed, now: float) -> I
             item="validity",
             expected="valid now",
             found=f"from {_moment(found['after'])} to {_moment(found['before'])}",
+        )
+    elif ahead and found["before"] - now < (days := expect.get("certificate_days", 0)) * DAY:
+        key = path.removesuffix("-cert.pub") + ".pub"
+        yield Difference(
+            area="certificate",
+            item="validity",
+            expected=f"valid for {days} days more",
+            found=f"until {_moment(found['before'])}; to do: let the host authority sign {key} "
+            f"of this host again and put the certificate at {path}",
         )
 
 
@@ -174,9 +200,11 @@ def _firewall(expect: Mapping[str, Any], observed: Observed) -> Iterator[Differe
 def _units(expect: Expect, observed: Observed) -> Iterator[Difference]:
     for role in sorted(expect):
         for name in expect[role].get("units", ()):
-            found = observed["units"].get(name, {"active": "unknown", "condition_failed": False})
-            if not found["condition_failed"]:
-                yield from _differs("units", name, "active", found["active"])
+            if _excused(expect[role], name, observed):
+                continue
+            found = observed["units"].get(name, {"active": "unknown", "refused_by": []})
+            why = f", {_text(found['refused_by'])} does not hold" if found["refused_by"] else ""
+            yield from _differs("units", name, "active", found["active"] + why)
 
 
 def _listening(expect: Expect, observed: Observed) -> Iterator[Difference]:

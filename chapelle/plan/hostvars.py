@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chapelle.checks.links import refuse
 from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
@@ -45,10 +46,11 @@ def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> di
 
     Raises:
         InputError: the server has no name or no primary IPv4 address on an interface of its own, or
-            a VLAN interface whose VLAN cannot be known.
+            a link that cannot be built as NetBox describes it.
     """
     primary = _primary(dc, device)
     links = intended_links(dc, device)
+    refuse(links, f"device {device.name}")
     usable, not_exercised = fit_to_kernel(links, kernel, primary.address)
     vrf = primary.vrf
     name = device.name or ""
@@ -77,7 +79,7 @@ def intended_links(dc: Datacentre, device: r.Device) -> list[Link]:
     VLAN). What does not apply is None. Management-only interfaces belong to the BMC.
 
     Raises:
-        InputError: a VLAN interface whose VLAN or parent cannot be known.
+        InputError: an interface whose bond, VLAN or parent cannot be known.
     """
     interfaces = [
         i for i in dc.interfaces_by_device.get(device.id, ()) if i.enabled and not i.mgmt_only
@@ -94,6 +96,9 @@ def _link(
     kind = {BOND_TYPE: "bond", VLAN_TYPE: "vlan"}.get(interface.type, "physical")
     addresses = [a.address for a in dc.addresses_by_interface.get(interface.id, ())]
     bond = own.get(interface.lag or 0)
+    if interface.lag is not None and bond is None:
+        expected = "an enabled bond of this server to belong to"
+        raise _unknown(device, interface, expected, "one that is disabled, or another device's")
     link: Link = {
         "name": interface.name,
         "kind": kind,
@@ -227,7 +232,7 @@ def _bare(address: str) -> str:
 
 def _unknown(device: r.Device, interface: r.Interface, expected: str, found: str) -> InputError:
     return InputError(
-        "A virtual interface cannot be built from what NetBox says of it.",
+        "An interface cannot be built from what NetBox says of it.",
         where=f"device {device.name}, interface {interface.name}",
         expected=expected,
         found=found,

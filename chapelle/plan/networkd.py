@@ -6,6 +6,8 @@ Source: systemd.netdev(5), systemd.network(5) of systemd 252 (Debian 12).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chapelle.checks.links import refuse
+
 FOLDER = "/etc/systemd/network"
 HEADER = "# Managed by chapelle (role network). The next run undoes changes that are made here.\n"
 
@@ -30,7 +32,11 @@ def files(links: Sequence[Link]) -> list[dict[str, str]]:
 
     Returns:
         `path` and `content` of each file, in the order of `links`.
+
+    Raises:
+        InputError: a link cannot be built; it may have been set by hand, in group_vars.
     """
+    refuse(links, "variable network_links")
     found = []
     for link in links:
         if link["kind"] != "physical":

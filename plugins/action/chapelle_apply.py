@@ -75,6 +75,7 @@ STATE: dict[str, Any] = {
         state={"type": "str", "choices": ["started", "stopped"]},
         restart_on=_PATHS,
         reload_on=_PATHS,
+        conditions={"type": "list", "elements": "str"},
     ),
     "commands": _items(run=_COMMAND, on=_PATHS),
     "ruleset": {

@@ -39,7 +39,8 @@ class ActionModule(ActionBase):
         result.update(node.answer(ran["rc"], ran["stdout"], ran["stderr"], name))
         if result.get("failed"):
             return result
-        differences = checks.differences(expect, result["observed"])
+        ahead = bool(self._task.check_mode)
+        differences = checks.differences(expect, result["observed"], ahead=ahead)
         result["differences"] = [msgspec.structs.asdict(each) for each in differences]
         result["not_exercised"] = list(checks.not_exercised(expect, result["observed"]))
         if differences and not self._task.check_mode:

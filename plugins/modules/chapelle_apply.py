@@ -74,6 +74,8 @@ options:
         description:
           - systemd units (V(name), V(enabled), V(state) started or stopped). They are restarted
             or reloaded when a path in V(restart_on) or V(reload_on), or below it, changes.
+            One that does not start because of a condition in V(conditions), such as
+            C(ConditionVirtualization=no), is not exercised; any other condition is a failure.
         type: list
         elements: dict
       commands:
@@ -92,7 +94,8 @@ author:
   - Ville de Paris
 attributes:
   check_mode:
-    description: Can say what would change, without changing anything.
+    description: >-
+      Says what would change, and validates new files from copies; changes nothing.
     support: full
   diff_mode:
     description: Returns what changed, or would change.
@@ -129,7 +132,7 @@ notes:
   type: list
   elements: str
 not_exercised:
-  description: Units whose conditions do not hold on this host.
+  description: Units that declared conditions keep from starting on this host.
   returned: success
   type: list
   elements: str

@@ -1,5 +1,6 @@
 """An operator and NetBox's administrator for tests: commands as typed, and content as edited."""
 
+import html
 import json
 import os
 import re
@@ -135,6 +136,18 @@ class Installation:
                         return record.id
                 time.sleep(0.02)
         raise AssertionError(f"{host} {step} was waited for in vain")
+
+    def failures_in_report(self, run: str) -> dict[str, list[str]]:
+        """What the HTML report of a run says of each server that failed.
+
+        Its row: rack, outcome, step, reason, and what to type once it is mended.
+        """
+        page = (self.settings.state / "runs" / run / "report.html").read_text()
+        section = re.search(r'aria-labelledby="failures".*?</section>', page, re.DOTALL)
+        rows = re.findall(r"<tr>(.*?)</tr>", section[0], re.DOTALL) if section else []
+        cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.DOTALL) for row in rows[1:]]
+        texts = [[html.unescape(re.sub(r"<[^>]+>", "", c)).strip() for c in row] for row in cells]
+        return {row[0]: row[1:] for row in texts}
 
     # -- NetBox -----------------------------------------------------------------------------------
 

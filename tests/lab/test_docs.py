@@ -1,37 +1,26 @@
 """Every command that the how-tos give is typed here, as they give it, from top to bottom.
 
-A fenced `console` block holds commands after `$ `. A comment `<!-- exits N -->` before a block says
-how its last command ends; without one, all end with 0. `provision --aisle=2` of the README runs on
-one rack here, because the whole aisle has a test of its own.
+`provision --aisle=2` of the README runs on one rack here, because the whole aisle has a test of its
+own. The commands of your-own-servers.md have theirs in test_own_servers.py.
 """
 
 import os
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from howto import ROOT, commands
 
 from chapelle import lab
 from chapelle.netbox import access, server
 from chapelle.run import prepare
 from chapelle.settings import Settings
 
-ROOT = Path(__file__).parents[2]
 HOW_TOS = ("first-run.md", "design.md", "your-own-netbox.md", "day-2.md")
-BLOCK = re.compile(r"(?:<!-- exits (?P<code>\d+) -->\n)?```console\n(?P<body>.*?)```", re.DOTALL)
+ELSEWHERE = {"your-own-servers.md"}  # test_own_servers.py
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
-
-
-def commands(name: str) -> list[tuple[str, int]]:
-    found = []
-    for block in BLOCK.finditer((ROOT / "docs" / name).read_text()):
-        lines = [line[2:] for line in block["body"].splitlines() if line.startswith("$ ")]
-        found += [(line, 0) for line in lines[:-1]]
-        found.append((lines[-1], int(block["code"] or 0)))
-    return found
 
 
 def as_on_one_rack(command: str) -> str:
@@ -88,6 +77,11 @@ def test_the_commands_of_a_how_to_do_what_it_says(name: str, installation: Setti
             check=False,
         )
         assert done.returncode == expected, f"$ {command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_no_page_gives_commands_that_no_test_types() -> None:
+    pages = {path.name for path in (ROOT / "docs").glob("*.md") if commands(path.name)}
+    assert pages == {*HOW_TOS, *ELSEWHERE}
 
 
 def test_the_readme_gives_the_two_commands() -> None:

@@ -229,6 +229,56 @@ def test_a_restart_that_a_killed_run_owed_is_made(play: Play, ssh: Callable[[str
     assert play().items() == set()
 
 
+def test_check_mode_refuses_the_file_that_the_run_would_refuse(
+    play: Play, ssh: Callable[[str], str]
+) -> None:
+    ssh("sudo touch /tmp/before")
+    refused = play(check=True, time_servers=["10.64.0.11 nonsense"]).applied[FIRST]
+    assert refused["phase"] == "validate", refused
+    assert refused["failure"]["item"] == "/etc/chrony/chrony.conf"
+    assert "server directive at line 2 in file /etc/chrony/chrony.conf" in refused["msg"]
+    assert ssh("sudo find /etc /usr -newer /tmp/before; ls /run | grep chapelle; true") == ""
+    promised = play(check=True, time_servers=["10.64.0.11"]).applied[FIRST]
+    assert [c["item"] for c in promised["changes"]] == ["/etc/chrony/chrony.conf", "chrony.service"]
+    assert promised["notes"] == []
+
+
+HIDE = """
+sudo mkdir -p /etc/systemd/system/lldpd.service.d
+printf '[Unit]\nConditionPathExists=/no/such\n' \
+    | sudo tee /etc/systemd/system/lldpd.service.d/hide.conf
+sudo systemctl daemon-reload
+sudo systemctl restart lldpd
+"""
+
+
+def test_a_condition_that_hides_a_stopped_service_is_a_difference(
+    play: Play, ssh: Callable[[str], str]
+) -> None:
+    ssh(HIDE)
+    drifted = play(check=True)
+    assert drifted.items() == {("unit", "lldpd.service")}
+    found = [d["found"] for d in drifted.verified[FIRST]["differences"] if d["area"] == "units"]
+    assert found == ["inactive, ConditionPathExists=/no/such does not hold"]
+    assert not any("lldpd" in line for line in drifted.verified[FIRST]["not_exercised"])
+    failed = play().applied[FIRST]
+    assert failed["phase"] == "units", failed
+    assert failed["failure"]["item"] == "lldpd.service"
+    assert "ConditionPathExists=/no/such" in failed["msg"]
+    ssh("sudo rm -r /etc/systemd/system/lldpd.service.d; sudo systemctl daemon-reload")
+    assert play().items() == {("unit", "lldpd.service")}
+    assert play(check=True).applied[FIRST]["changes"] == []
+
+
+def test_a_host_certificate_that_ends_soon_is_reported_by_drift_and_fails_no_run(
+    play: Play,
+) -> None:
+    drifted = play(check=True, access_certificate_days=99999).verified[FIRST]
+    assert [(d["area"], d["item"]) for d in drifted["differences"]] == [("certificate", "validity")]
+    assert "ssh_host_ed25519_key.pub" in drifted["differences"][0]["found"]
+    assert play(access_certificate_days=99999).verified[FIRST]["differences"] == []
+
+
 def test_tags_narrow_what_is_applied(play: Play, ssh: Callable[[str], str]) -> None:
     ssh("sudo systemctl stop lldpd; sudo rm /etc/lldpd.d/50-chapelle.conf")
     ssh("sudo rm /etc/default/locale")

@@ -62,6 +62,13 @@ def test_each_host_fails_for_its_own_reason_and_the_others_go_on(here: Installat
         assert "failed" in here.entries(name)[0] or "unreachable" in here.entries(name)[0]
     assert (here.status(CANARY), here.status(WELL)) == ("active", "active")
     assert here.lock() is None
+    reported = here.failures_in_report(done.result["id"])
+    assert set(reported) == {DOWN, STRANGER, FULL, BROKEN}
+    for name, (_, outcome, step, reason, remedy) in reported.items():
+        assert done.outcomes[name] in outcome, reported
+        assert step == ("configure" if name == BROKEN else "preflight"), reported
+        assert reason == done.step(name, step)["message"] != "", reported
+        assert name in remedy, reported
 
 
 def test_a_budget_that_is_used_up_stops_the_run(here: Installation) -> None:

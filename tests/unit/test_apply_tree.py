@@ -11,7 +11,7 @@ import pytest
 
 from chapelle.drivers import node
 from chapelle.errors import ChapelleError
-from plugins.module_utils.chapelle_node import entry, files, packages
+from plugins.module_utils.chapelle_node import entry, files, packages, validators
 from plugins.module_utils.chapelle_node.system import NodeError, System
 
 STATUS = """\
@@ -240,11 +240,36 @@ def test_a_failed_validation_names_the_file_and_replaces_nothing(tmp_path: Path)
     with files.Stage(system) as stage:
         stage.add(planned)
         with pytest.raises(NodeError) as caught:
-            stage.validate(planned)
+            validators.validate(system, planned, stage.staged)
     assert caught.value.details["item"] == str(target)
     assert caught.value.phase == "validate"
     assert [path.name for path in tmp_path.iterdir()] == ["sudoers"]
     assert target.read_text() == "old"
+
+
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "replaced"])
+def test_check_mode_refuses_what_the_real_run_refuses_and_writes_nothing(
+    tmp_path: Path, exists: bool
+) -> None:
+    if exists and os.geteuid() != 0:
+        pytest.skip("a mount namespace needs root")
+    target = tmp_path / "some.conf"
+    if exists:
+        target.write_text("good old\n")
+    before = (content_of(tmp_path), tmp_path.stat().st_mtime_ns)
+
+    def ask_here(content: str, *, check: bool) -> dict:
+        wanted = own(path=str(target), content=content, validate=["grep", "-q", "good", "%s"])
+        roles = {"access": {"files": [wanted]}}
+        return entry.answer({"action": "apply", "check": check, "roles": roles})
+
+    promised = ask_here("bad\n", check=True)
+    assert (promised["failed"], promised["phase"]) == (True, "validate"), promised
+    assert promised["failure"]["item"] == str(target)
+    assert ask_here("good new\n", check=True)["changes"][0]["item"] == str(target)
+    assert (content_of(tmp_path), tmp_path.stat().st_mtime_ns) == before
+    assert not list(Path("/run").glob("chapelle-check-*"))
+    assert ask_here("bad\n", check=False)["failure"] == promised["failure"]
 
 
 def test_a_validator_that_is_not_installed_is_told_of(tmp_path: Path) -> None:
@@ -253,7 +278,10 @@ def test_a_validator_that_is_not_installed_is_told_of(tmp_path: Path) -> None:
     planned = files.plan(system, {"access": {"files": [wanted]}})
     with files.Stage(system) as stage:
         stage.add(planned)
-        assert "no-such-program is not installed" in stage.validate(planned)[0]
+        assert (
+            "no-such-program is not installed"
+            in validators.validate(system, planned, stage.staged)[0]
+        )
 
 
 def test_the_program_runs_as_it_does_on_a_server(tree: Path) -> None:

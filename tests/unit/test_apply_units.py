@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from plugins.module_utils.chapelle_node import units
-from plugins.module_utils.chapelle_node.system import System
+from plugins.module_utils.chapelle_node.system import Ran, System
 
 RUNNING = {"LoadState": "loaded", "ActiveState": "active", "UnitFileState": "enabled"}
 STOPPED = {"LoadState": "loaded", "ActiveState": "inactive", "UnitFileState": "disabled"}
@@ -76,20 +76,60 @@ def test_unwanted_units_are_stopped_and_disabled_only_where_they_are(plan) -> No
     assert plan(unwanted, {"LoadState": "not-found", "ActiveState": "inactive"}).calls == {}
 
 
-def test_a_failed_condition_is_said_and_no_change(plan) -> None:
+def test_a_declared_condition_is_said_and_any_other_is_a_change(plan) -> None:
     refused = {
         **STOPPED,
         "UnitFileState": "enabled",
         "ConditionResult": "no",
         "ConditionTimestampMonotonic": "12",
+        "Refusing": "ConditionCapability=CAP_SYS_TIME",
     }
-    found = plan(CHRONY, refused)
+    declared = {**CHRONY, "conditions": ["ConditionCapability=CAP_SYS_TIME"]}
+    found = plan(declared, refused)
     assert found.calls == {}
     assert found.conditions == [
-        "chrony.service: a condition of the unit does not hold on this host"
+        "chrony.service: ConditionCapability=CAP_SYS_TIME does not hold on this host"
     ]
     never_tried = {**refused, "ConditionTimestampMonotonic": "0"}
-    assert plan(CHRONY, never_tried).calls == {"start": ["chrony.service"]}
+    assert plan(declared, never_tried).calls == {"start": ["chrony.service"]}
+    for unexpected in (CHRONY, {**CHRONY, "conditions": ["ConditionPathExists=/x"]}):
+        assert plan(unexpected, refused).calls == {"start": ["chrony.service"]}
+        assert plan(unexpected, refused).conditions == []
+
+
+CAT = """\
+# /usr/lib/systemd/system/smartmontools.service
+[Unit]
+ConditionVirtualization=no
+# /etc/systemd/system/smartmontools.service.d/50-x.conf
+[Unit]
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "more", "refused"),
+    [
+        (" └─ ConditionVirtualization=no was not met\n", "", ["ConditionVirtualization=no"]),
+        (
+            " ├─ ConditionPathExists=!/a b was not met\n └─ ConditionHost=x was not met\n",
+            "",
+            ["ConditionPathExists=!/a b", "ConditionHost=x"],
+        ),
+        ("", "", ["ConditionVirtualization=no"]),  # after a daemon-reload
+        ("", "ConditionHost=x", ["ConditionVirtualization=no", "ConditionHost=x"]),
+        ("", "ConditionHost=\nConditionHost=x", ["ConditionHost=x"]),
+        ("", "ConditionHost=", ["a condition that systemd does not name"]),
+    ],
+)
+def test_the_conditions_that_refuse_a_unit_are_named(
+    monkeypatch: pytest.MonkeyPatch, status: str, more: str, refused: list[str]
+) -> None:
+    shown = "ActiveState=inactive\nConditionResult=no\nConditionTimestampMonotonic=5\n"
+    said = {"show": shown, "status": status, "cat": CAT.format(more=more)}
+    system = System("/")
+    monkeypatch.setattr(system, "run", lambda command, **_: Ran(0, said[command[1]], ""))
+    assert units.refused_by(units.show(system, ["smartmontools.service"]).popitem()[1]) == refused
 
 
 def test_a_restart_that_a_killed_run_owed_is_not_lost(tmp_path: Path, plan) -> None:

@@ -22,7 +22,7 @@ EXPECT = {
         "units": ["systemd-journald.service"],
     },
     "access": {
-        "certificate": "/etc/ssh/cert.pub",
+        "certificate": "/etc/ssh/host-cert.pub",
         "principals": ["compute-a2-01"],
         "sshd": {"permitrootlogin": "no"},
         "listen": ["tcp/22"],
@@ -63,7 +63,7 @@ OBSERVED = {
     "hostname": "compute-a2-01",
     "timezone": "Europe/Paris",
     "resolvers": ["10.64.0.21", "10.64.0.22"],
-    "units": {"systemd-journald.service": {"active": "active", "condition_failed": False}},
+    "units": {"systemd-journald.service": {"active": "active", "refused_by": []}},
     "certificate": {
         "kind": "host",
         "principals": ["10.64.2.11", "compute-a2-01"],
@@ -122,7 +122,7 @@ FAULTS = [
         ("certificate",),
         {"error": "there is none"},
         "certificate",
-        "/etc/ssh/cert.pub",
+        "/etc/ssh/host-cert.pub",
         "there is none",
     ),
     (("certificate", "principals"), ["x"], "certificate", "principals", "x"),
@@ -185,11 +185,53 @@ def test_a_missing_link_is_one_difference_and_not_one_for_each_property() -> Non
     ]
 
 
-def test_a_unit_whose_condition_fails_is_not_exercised_and_no_difference() -> None:
+SMART = "smartmontools.service"
+SMART_EXPECT = {"disks": {"units": [SMART], "conditions": {SMART: ["ConditionVirtualization=no"]}}}
+
+
+def refused(*conditions: str) -> dict:
+    return {"units": {SMART: {"active": "inactive", "refused_by": list(conditions)}}}
+
+
+def unit_findings(observed: dict) -> tuple[list[str], tuple[str, ...]]:
+    observed = {**OBSERVED, **observed}
+    found = differences(SMART_EXPECT, observed, NOW)
+    return [d.found for d in found if d.area == "units"], not_exercised(SMART_EXPECT, observed)
+
+
+def test_a_unit_that_a_declared_condition_refuses_is_not_exercised() -> None:
+    assert unit_findings(refused("ConditionVirtualization=no")) == (
+        [],
+        (f"{SMART}: ConditionVirtualization=no does not hold on this host",),
+    )
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        ("ConditionPathExists=/no/such",),
+        ("ConditionVirtualization=no", "ConditionPathExists=/no/such"),
+        ("ConditionVirtualization=!container",),
+    ],
+)
+def test_any_other_condition_is_a_difference_that_names_it(conditions: tuple[str, ...]) -> None:
+    found = f"inactive, {', '.join(conditions)} does not hold"
+    assert unit_findings(refused(*conditions)) == ([found], ())
+
+
+def test_a_certificate_that_ends_soon_is_a_difference_where_one_looks_ahead() -> None:
+    expect = {"access": {**EXPECT["access"], "certificate_days": 30}}
     observed = copy.deepcopy(OBSERVED)
-    observed["units"]["systemd-journald.service"] = {"active": "inactive", "condition_failed": True}
-    assert differences(EXPECT, observed, NOW) == []
-    assert "systemd-journald.service" in not_exercised(EXPECT, observed)[1]
+    for before, soon in ((NOW + 29 * 86400, True), (NOW + 31 * 86400, False), (2**64 - 1, False)):
+        observed["certificate"]["before"] = before
+        found = differences(expect, observed, NOW)
+        assert [(d.item, d.expected) for d in found] == (
+            [("validity", "valid for 30 days more")] if soon else []
+        )
+        assert not soon or "sign /etc/ssh/host.pub of this host again" in found[0].found
+        assert differences(expect, observed, NOW, ahead=False) == []
+    observed["certificate"]["before"] = NOW
+    assert [d.expected for d in differences(expect, observed, NOW, ahead=False)] == ["valid now"]
 
 
 def test_what_is_not_expected_is_not_compared() -> None:

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 import reference
 
+from chapelle.checks.links import faults
 from chapelle.errors import InputError
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.snapshot import Snapshot
@@ -187,3 +188,84 @@ def test_the_files_of_systemd_networkd(dc: Datacentre) -> None:
     }
     assert {name: found[name] for name in GOLDEN} == GOLDEN
     assert set(found) == {*GOLDEN, "10-chapelle-eno2.network"}
+
+
+def test_all_links_of_the_reference_datacentre_can_be_built(dc: Datacentre) -> None:
+    for device in dc.servers:
+        assert list(faults(intended_links(dc, device))) == [], device.name
+
+
+IMPOSSIBLE = [
+    ("a-name-of-sixteen", "bond0.202", {"name": "storage-network0"}, "15 letters"),
+    ("a-name-with-a-slash", "bond0.202", {"name": "a/b.202"}, "15 letters"),
+    ("a-name-that-is-a-pattern", "bond0.202", {"name": "eno*.202"}, "15 letters"),
+    ("a-name-twice", "bond0.202", {"name": "bond0"}, "the interface bond0 once"),
+    ("no-mtu-for-ipv4", "bond0", {"mtu": 60}, "an MTU from 68 to 65535"),
+    ("more-than-the-parents-mtu", "bond0.202", {"mtu": 9100}, "at most 9000, that of bond0"),
+    ("vlan-4095", "bond0.202", {"name": "bond0.4095", "untagged_vlan": None}, "from 1 to 4094"),
+    ("bond-without-ports", "eno1", {"lag": None}, None),
+    ("bond-that-is-disabled", "bond0", {"enabled": False}, "enabled bond of this server"),
+    ("bond-that-is-a-port", "bond0", {"type": "1000base-t"}, "enabled bond of this server"),
+]
+
+
+@pytest.mark.parametrize(
+    ("interface", "changes", "expected"),
+    [case[1:] for case in IMPOSSIBLE],
+    ids=[case[0] for case in IMPOSSIBLE],
+)
+def test_a_link_that_cannot_be_built_is_refused_by_name(
+    dc: Datacentre, interface: str, changes: dict[str, object], expected: str | None
+) -> None:
+    other = altered(dc, interface, **changes)
+    if expected is None:  # one port of two is enough
+        assert hostvars(other, other.device("compute-a2-01"), FULL)
+        other = altered(other, "eno2", **changes)
+        expected = "at least one enabled port"
+    with pytest.raises(InputError) as caught:
+        hostvars(other, other.device("compute-a2-01"), FULL)
+    assert str(caught.value.where).startswith("device compute-a2-01, interface ")
+    assert expected in str(caught.value.expected)
+    assert caught.value.found
+    assert caught.value.remedy
+
+
+LINK = {
+    "name": "eno1", "kind": "physical", "mac": None, "mtu": None, "bond": None,
+    "addresses": ["10.0.0.2/24"], "gateway": "10.0.0.1", "parent": None, "vid": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"gateway": "10.0.1.1"}, "a gateway in a prefix of the link (10.0.0.0/24)"),
+        ({"addresses": []}, "a gateway in a prefix of the link (none"),
+        ({"gateway": "nowhere"}, "a gateway in a prefix"),
+        ({"addresses": ["10.0.0.255/24"]}, "an address of a host in 10.0.0.0/24"),
+        ({"addresses": ["10.0.0.2/24", "10.0.0.2/25"]}, "the address 10.0.0.2 once"),
+        ({"addresses": ["10.0.0.300/24"], "gateway": None}, "the length of its prefix"),
+        ({"bond": "bond9"}, "an enabled bond"),
+        ({"name": "4711"}, "not only digits"),
+        ({"kind": "vlan", "parent": "eno9", "vid": 5}, "a parent that is one of its links"),
+    ],
+)
+def test_links_set_by_hand_are_refused_before_they_become_files(
+    changes: dict[str, object], expected: str
+) -> None:
+    assert networkd.files([LINK])
+    with pytest.raises(InputError) as caught:
+        networkd.files([{**LINK, **changes}])
+    assert str(caught.value.where).startswith("variable network_links, interface ")
+    assert expected in str(caught.value.expected)
+
+
+def test_one_default_gateway_and_one_vlan_of_a_number_on_a_parent() -> None:
+    second = {**LINK, "name": "eno2", "addresses": ["10.0.1.2/24"], "gateway": "10.0.1.1"}
+    vlan = {**LINK, "kind": "vlan", "parent": "eno1", "vid": 7, "addresses": [], "gateway": None}
+    links = [LINK, second, {**vlan, "name": "eno1.7"}, {**vlan, "name": "again"}]
+    assert [(fault.link, fault.expected) for fault in faults(links)] == [
+        ("eno2", "a default gateway once"),
+        ("again", "the VLAN 7 on eno1 once"),
+    ]
+    assert list(faults([{**LINK, "addresses": ["10.0.0.2/31"], "gateway": "10.0.0.3"}])) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,43 @@ def test_the_environment_filters_before_hosts_are_made(snapshot: Path) -> None:
     found = listed(snapshot, CHAPELLE_AISLES="2,3", CHAPELLE_HOSTS="infra-*,storage-a2-01")
     assert len(found["_meta"]["hostvars"]) == 7
     assert "aisle_1" not in found
+
+
+RULES_OF = """
+- hosts: storage-a2-01,compute-a2-01
+  gather_facts: false
+  tasks:
+    - ansible.builtin.import_role: {name: firewall, tasks_from: state}
+    - ansible.builtin.copy:
+        content: "{{ lookup('ansible.builtin.template', template) }}"
+        dest: "{{ folder }}/{{ inventory_hostname }}"
+        mode: "0600"
+      delegate_to: localhost
+      connection: local
+      become: false
+"""
+
+
+def test_a_file_of_a_role_opens_ports_on_its_servers_and_on_no_others(
+    snapshot: Path, tmp_path: Path
+) -> None:
+    inventory = tmp_path / "inventory"
+    shutil.copytree(ROOT / "inventory", inventory)
+    service = {"name": "ceph", "protocol": "tcp", "ports": [6789], "from": ["10.65.2.0/24"]}
+    opened = json.dumps({"firewall_role_services": [service]})
+    (inventory / "group_vars" / "role_storage.yml").write_text(opened)
+    (tmp_path / "rules.yml").write_text(RULES_OF)
+    template = ROOT / "roles" / "firewall" / "templates" / "nftables.conf.j2"
+    given = json.dumps({"folder": str(tmp_path), "template": str(template)})
+    source = ["-i", str(inventory / "chapelle.yml")]
+    done = run(snapshot, "ansible-playbook", *source, "-e", given, str(tmp_path / "rules.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rule = 'ip saddr { 10.65.2.0/24 } tcp dport { 6789 } accept comment "ceph"'
+    storage, compute = ((tmp_path / f"{host}-a2-01").read_text() for host in ("storage", "compute"))
+    assert rule in storage
+    assert "6789" not in compute
+    assert "9100" in storage
+    assert "9100" in compute
 
 
 def test_compose_groups_and_keyed_groups(snapshot: Path, tmp_path: Path) -> None:

@@ -1,14 +1,15 @@
 """Brings the host to the state that roles declare, all of them at once.
 
 The order: preflight, packages, accounts; then every file of every role is staged and validated, and
-only then are files replaced, commands run and units, firewall and network brought up to date.
+only then are files replaced, commands run and units, firewall and network brought up to date. Check
+mode validates too, from copies, so that it promises nothing that the real run would refuse.
 """
 
 import socket
 from collections.abc import Mapping
 from typing import Any
 
-from . import accounts, files, guard, packages, preflight, ruleset, units
+from . import accounts, files, guard, packages, preflight, ruleset, units, validators
 from . import changes as c
 from .system import NodeError, System
 
@@ -56,10 +57,12 @@ def _apply(system: System, request: Mapping[str, Any], done: list[c.Change]) -> 
     if unconfirmed:
         notes.append("a change that an earlier run did not confirm is taken back first")
     confirm = None
-    with files.Stage(system) as stage:
-        if not system.check and planned.changes:
+    if system.check:
+        notes += validators.rehearse(system, planned)
+    elif planned.changes:
+        with files.Stage(system) as stage:
             stage.add(planned)
-            notes += stage.validate(planned)
+            notes += validators.validate(system, planned, stage.staged)
             units.remember(system, planned.paths)
             confirm = _arm(system, roles, planned, request.get("token", ""))
             stage.commit(planned)

@@ -194,11 +194,11 @@ def _number(name: str, kind: str) -> int:
 
 class Stage:
     """New files beside the old ones, not yet in their place. Use as a context manager: whatever has
-    not been put in place at its end is removed."""
+    not been put in place at its end is removed. `staged` says where the new file of a path is."""
 
     def __init__(self, system: System) -> None:
         self.system = system
-        self._staged: dict[str, str] = {}
+        self.staged: dict[str, str] = {}
         self._made: list[str] = []
         self._complete = False
 
@@ -206,7 +206,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for staged in self._staged.values():
+        for staged in self.staged.values():
             if os.path.lexists(staged):
                 os.unlink(staged)
         if not self._complete:
@@ -223,47 +223,16 @@ class Stage:
             NodeError: no space left, a read-only file system, or an owner that does not exist.
         """
         for role, entry in planned.directories:
-            with _reported(role, entry["path"]):
+            with reported(role, entry["path"]):
                 self._make_directory(entry["path"])
         for role, entry in planned.files:
-            with _reported(role, entry["path"]):
+            with reported(role, entry["path"]):
                 self._write(entry)
         for role, entry in planned.links:
-            with _reported(role, entry["path"]):
+            with reported(role, entry["path"]):
                 staged = self._name(entry["path"])
                 os.symlink(entry["target"], staged)
-                self._staged[entry["path"]] = staged
-
-    def validate(self, planned: Plan) -> list[str]:
-        """Run each file's validator on its staged copy.
-
-        Returns:
-            A line for each file whose validator is not installed.
-
-        Raises:
-            NodeError: a validator says no.
-        """
-        notes = []
-        for role, entry in planned.files:
-            command = entry.get("validate")
-            if not command or not self.system.live:
-                continue
-            if not self.system.has(command[0]):
-                notes.append(f"{entry['path']}: not validated, {command[0]} is not installed")
-                continue
-            staged = self._staged[entry["path"]]
-            ran = self.system.run([word.replace("%s", staged) for word in command])
-            if ran.status != 0:
-                raise NodeError(
-                    "A new file is not valid; nothing was replaced.",
-                    phase="validate",
-                    role=role,
-                    item=entry["path"],
-                    expected=f"{command[0]} accepts it",
-                    found=ran.said().replace(staged, entry["path"]),
-                    remedy=f"correct the variables or the template of role {role}",
-                )
-        return notes
+                self.staged[entry["path"]] = staged
 
     def commit(self, planned: Plan) -> None:
         """Put everything in its place, one rename each, then remove what has to go.
@@ -272,13 +241,13 @@ class Stage:
             NodeError: the file system refuses; the item is named.
         """
         for role, entry in planned.directories:
-            with _reported(role, entry["path"]):
+            with reported(role, entry["path"]):
                 self._set_attributes(self.system.path(entry["path"]), entry, "0755")
         for role, entry in [*planned.files, *planned.links]:
-            with _reported(role, entry["path"]):
-                os.replace(self._staged.pop(entry["path"]), self.system.path(entry["path"]))
+            with reported(role, entry["path"]):
+                os.replace(self.staged.pop(entry["path"]), self.system.path(entry["path"]))
         for role, path in planned.removals:
-            with _reported(role, path):
+            with reported(role, path):
                 os.unlink(self.system.path(path))
         self._complete = True
 
@@ -302,14 +271,8 @@ class Stage:
 
     def _write(self, entry: Desired) -> None:
         staged = self._name(entry["path"])
-        self._staged[entry["path"]] = staged
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-        with open(
-            os.open(staged, flags, 0o600), "w", encoding="utf-8", errors="surrogateescape"
-        ) as file:
-            file.write(entry["content"])
-            file.flush()
-            os.fsync(file.fileno())
+        self.staged[entry["path"]] = staged
+        write_new(staged, entry["content"])
         self._set_attributes(staged, entry, "0644")
 
     @staticmethod
@@ -320,7 +283,16 @@ class Stage:
         os.chmod(here, int(entry.get("mode", mode), 8))
 
 
-class _reported:
+def write_new(path: str, content: str) -> None:
+    """Write a file that must not exist yet, readable by its owner only."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o600), "w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class reported:
     """Turns what the operating system refuses into an error that names role and item."""
 
     def __init__(self, role: str, item: str) -> None:

@@ -136,7 +136,7 @@ def _units(system: System, expect: Mapping[str, Mapping[str, Any]]) -> dict[str,
         found[name] = {
             "active": shown.get("ActiveState", "unknown"),
             "enabled": shown.get("UnitFileState", ""),
-            "condition_failed": units.condition_failed(shown),
+            "refused_by": units.refused_by(shown),
             "age": round(time.clock_gettime(time.CLOCK_MONOTONIC) - entered, 1)
             if entered
             else None,

@@ -6,6 +6,7 @@ which is killed in between does not lose it.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -17,6 +18,10 @@ PROPERTIES = (
     "Id,Names,LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,Type,RemainAfterExit,"
     "ConditionResult,ConditionTimestampMonotonic,ActiveEnterTimestampMonotonic"
 )
+# How `systemctl status` names each condition that does not hold; `show` cannot print them.
+_REFUSING = re.compile(r"(Condition\w+=.*) was not met")
+_CONDITION = re.compile(r"^Condition\w+=.*$", re.MULTILINE)
+_UNNAMED = "a condition that systemd does not name"
 _ENABLED = {"enabled", "enabled-runtime", "static", "alias", "indirect", "generated"}
 
 Desired = Mapping[str, Any]
@@ -35,7 +40,24 @@ def show(system: System, names: Iterable[str]) -> dict[str, Properties]:
     found = {}
     for name, block in zip(asked, blocks, strict=True):
         found[name] = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if condition_failed(found[name]):
+            found[name]["Refusing"] = "\n".join(_conditions(system, name)) or _UNNAMED
     return found
+
+
+def _conditions(system: System, name: str) -> list[str]:
+    """Those that do not hold. After a daemon-reload systemd knows only that one did not: then all
+    that the unit has."""
+    status = system.run(["systemctl", "status", "--lines=0", "--no-pager", "--", name])
+    if refusing := _REFUSING.findall(status.out):
+        return refusing
+    conditions: list[str] = []
+    for line in _CONDITION.findall(system.run(["systemctl", "cat", "--", name]).out):
+        if line.endswith("="):  # takes back all that were set before (systemd.unit(5))
+            conditions.clear()
+        else:
+            conditions.append(line)
+    return conditions
 
 
 def condition_failed(properties: Properties) -> bool:
@@ -47,8 +69,13 @@ def condition_failed(properties: Properties) -> bool:
     )
 
 
+def refused_by(properties: Properties) -> list[str]:
+    """The conditions, such as `ConditionVirtualization=no`, that keep the unit from starting."""
+    return properties.get("Refusing", _UNNAMED).split("\n") if condition_failed(properties) else []
+
+
 class Plan:
-    """What has to be done to units."""
+    """What has to be done to units. `excuses` are the conditions of a unit that may fail."""
 
     def __init__(self) -> None:
         self.daemon_reload = False
@@ -56,6 +83,7 @@ class Plan:
         self.commands: list[list[str]] = []
         self.changes: list[c.Change] = []
         self.conditions: list[str] = []
+        self.excuses: dict[str, set[str]] = {}
         self._roles: dict[str, str] = {}
 
     def call(self, verb: str, role: str, unit: str, before: str, after: str) -> None:
@@ -96,6 +124,7 @@ def touches(changed: set[str], watched: Iterable[str]) -> bool:
 
 def _plan_unit(found: Plan, role: str, unit: Desired, now: Properties, due: set[str]) -> None:
     name = unit["name"]
+    found.excuses[name] = set(unit.get("conditions", ()))
     found.daemon_reload |= now.get("NeedDaemonReload") == "yes"
     enabled = now.get("UnitFileState", "") in _ENABLED
     if "enabled" in unit and unit["enabled"] != enabled:
@@ -114,8 +143,9 @@ def _plan_unit(found: Plan, role: str, unit: Desired, now: Properties, due: set[
     if state != "started":
         return
     restart = touches(due, unit.get("restart_on", ()))
-    if condition_failed(now) and not restart:
-        found.conditions.append(f"{name}: a condition of the unit does not hold on this host")
+    refused = refused_by(now)
+    if refused and not restart and found.excuses[name].issuperset(refused):
+        found.conditions.append(f"{name}: {', '.join(refused)} does not hold on this host")
     elif not active:
         found.call("start", role, name, before, "active")
     elif restart:
@@ -153,8 +183,8 @@ def apply(system: System, planned: Plan) -> None:
     """Make the calls.
 
     Raises:
-        NodeError: a unit cannot be enabled, started, restarted or reloaded; its last words are in
-            the message.
+        NodeError: a unit cannot be enabled, started, restarted or reloaded; its last words, or the
+            condition that keeps it from starting, are in the message.
     """
     if not system.live:
         return
@@ -166,6 +196,24 @@ def apply(system: System, planned: Plan) -> None:
         units = planned.calls.get(verb)
         if units:
             _checked(system, ["systemctl", "--quiet", verb, *units], planned, units)
+    _see_them_start(system, planned)
+
+
+def _see_them_start(system: System, planned: Plan) -> None:
+    """systemctl calls it a success when a condition kept a unit from starting."""
+    started = [*planned.calls.get("start", ()), *planned.calls.get("restart", ())]
+    for name, now in show(system, started).items():
+        refused = refused_by(now)
+        if refused and not planned.excuses.get(name, set()).issuperset(refused):
+            raise NodeError(
+                "A condition of a unit keeps it from starting.",
+                phase="units",
+                role=planned.role_of(name),
+                item=name,
+                expected="it starts; the role does not say that this condition may fail",
+                found=f"{', '.join(refused)} does not hold",
+                remedy=f"see who set the condition: systemctl cat {name}",
+            )
 
 
 def _checked(system: System, command: list[str], planned: Plan, units: list[str]) -> None:
