@@ -4,9 +4,6 @@ Each function does nothing when there is nothing to do, so that the first `provi
 machine and the hundredth take the same way.
 """
 
-import getpass
-import os
-import socket
 from collections.abc import Callable, Collection, Mapping
 
 import msgspec
@@ -182,9 +179,3 @@ def hosts(settings: Settings, dc: Datacentre, names: Collection[str], say: Say) 
 def nobody_answers(settings: Settings) -> bool:
     """Whether it is known, without asking them, that no host can answer: the lab is not up."""
     return settings.target == "lab" and lab.read(settings) is None
-
-
-def owner() -> str:
-    """Who runs this, for journals and locks: user@machine."""
-    user = os.environ.get("SUDO_USER") or getpass.getuser()
-    return f"{user}@{socket.gethostname()}"

@@ -17,6 +17,7 @@ import msgspec
 import pytest
 import requests
 
+from chapelle import process
 from chapelle.errors import ChapelleError, RefusedError
 from chapelle.netbox import server, server_process, server_secrets
 from chapelle.netbox import server_database as database
@@ -118,7 +119,7 @@ def test_up_after_a_crash_of_everything(own: Settings, layout: Layout) -> None:
     owner = pwd.getpwuid(layout.data.stat().st_uid).pw_name
     with bystander() as one, bystander(owner) as two, socket.socket() as taker:
         take(taker, port)
-        boot = server_process.identity(one).split(":")[0]
+        boot = process.identity(one).split(":")[0]
         for name in server.SERVICES:
             layout.record(name).write_text(f'{{"process": "{boot}:{one}:1"}}')
         lines = postmaster.read_text().splitlines()
