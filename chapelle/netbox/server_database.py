@@ -1,7 +1,7 @@
 """NetBox's database: restored from a cached dump, or migrated from nothing, once.
 
-It is filled under another name and renamed when complete, so a database called `netbox` is always
-whole. Its comment names the version of NetBox whose schema it has.
+It is filled, and later upgraded, under another name and renamed when complete, so a database called
+`netbox` is always whole. Its comment names the version of NetBox whose schema it has.
 """
 
 import re
@@ -19,6 +19,7 @@ from chapelle.netbox.server_process import environment, tail
 
 NAME = "netbox"
 FRESH = "netbox_fresh"
+FORMER = "netbox_former"
 VERSION_OF_DATABASE = """\
 SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'netbox'"""
 _APPLYING = re.compile(r"^\s+Applying (\S+)\.\.\.")
@@ -42,7 +43,8 @@ def prepare(layout: Layout, venv: Path, version: str, say: Say, design: str | No
     names = postgres.sql(layout, "SELECT datname FROM pg_database").splitlines()
     if FRESH in names:
         say("a half-made database is there from before: dropping it")
-        _drop(layout, FRESH)
+    for left_over in {FRESH, FORMER}.intersection(names):
+        _drop(layout, left_over)
     if NAME in names:
         _upgrade(layout, venv, version, say)
         return
@@ -146,7 +148,10 @@ def _dump(layout: Layout, database: str, path: Path, *more: str) -> None:
 
 
 def _upgrade(layout: Layout, venv: Path, version: str, say: Say) -> None:
-    """Migrate a database of an older NetBox, after saving it."""
+    """Migrate a copy of an older NetBox's database and let it take the other's place.
+
+    Until then the older one is as it was, so whatever ends this can be followed by another try.
+    """
     found = postgres.sql(layout, VERSION_OF_DATABASE)
     if found == version:
         return
@@ -160,9 +165,17 @@ def _upgrade(layout: Layout, venv: Path, version: str, say: Say) -> None:
         )
     backup = layout.home / f"before-{version}.dump"
     say(f"NetBox {found} becomes {version}; the database is saved in {backup}")
+    web.shut_down(layout)  # it is of the older NetBox, and a database in use cannot be copied
+    size = int(postgres.sql(layout, f"SELECT pg_database_size('{NAME}')"))
+    _need_space(layout.home, 300 + 2 * size // files.MIB)
     _dump(layout, NAME, backup)
-    _migrate(layout, venv, NAME, say)
-    postgres.sql(layout, f"COMMENT ON DATABASE {NAME} IS '{version}'")
+    postgres.sql(layout, f"CREATE DATABASE {FRESH} TEMPLATE {NAME}")
+    _migrate(layout, venv, FRESH, say)
+    postgres.sql(layout, f"COMMENT ON DATABASE {FRESH} IS '{version}'")
+    # Two statements of one call are one transaction: there is no moment without a database.
+    former = f"ALTER DATABASE {NAME} RENAME TO {FORMER}"
+    postgres.sql(layout, f"{former}; ALTER DATABASE {FRESH} RENAME TO {NAME}")
+    _drop(layout, FORMER)
 
 
 def _numbers(version: str) -> list[int]:
