@@ -95,6 +95,11 @@ def status(settings: Settings) -> Status:
     )
 
 
+def exists(settings: Settings) -> bool:
+    """Whether there is a NetBox of these settings, running or not."""
+    return Layout.of(settings).data.exists()
+
+
 def reset(settings: Settings, say: Say) -> None:
     """Stop NetBox and remove its database, logs and secrets; the cached dump stays."""
     _refuse_external(settings, "remove")
