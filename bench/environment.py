@@ -10,8 +10,8 @@ from pathlib import Path
 
 import uv
 
+from chapelle import files
 from chapelle.errors import ChapelleError
-from chapelle.lab import files
 from chapelle.settings import Settings
 
 LOCK = "requirements-bench.lock"

@@ -52,7 +52,8 @@ done
 def main() -> None:
     """Print a row for each size and each way."""
     sizes = [int(text) for text in sys.argv[1:]] or [20, 75, 300]
-    image.ensure(Settings.load(), print)
+    settings = Settings.load()
+    image.ensure(settings, print)  # so that no clock runs meanwhile
     # `ip netns` changes the table of mounts for good: that of this process only.
     wires.own_mounts([])
     print(f"{'nodes':>5}  {'way':<10} {'seconds':>8} {'s/node':>7} {'PSS MB':>7} {'avail MB':>8}")
@@ -60,7 +61,8 @@ def main() -> None:
         for way, up, down in (("shell", peer_up, peer_down), ("chapelle", our_up, lab.down)):
             state = Path(tempfile.mkdtemp(prefix="chapelle-bench-", dir=Path.cwd().anchor + "tmp"))
             try:
-                row(way, Settings.load({"CHAPELLE_STATE": str(state)}), size, up, down)
+                own = msgspec.structs.replace(settings, state=state)
+                row(way, own, size, up, down)
             finally:
                 shutil.rmtree(state, ignore_errors=True)
 

@@ -75,11 +75,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             forks=_whole(environ, "CHAPELLE_FORKS", max(8, 4 * (os.cpu_count() or 1)), 1, 500),
             netbox_patience=_whole(environ, "CHAPELLE_NETBOX_PATIENCE", 300, 1, 86400),
             ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
-            netbox_url=(environ.get("NETBOX_URL") or "").rstrip("/") or None,
+            netbox_url=_netbox_url(environ),
             netbox_token=environ.get("NETBOX_TOKEN") or None,
             netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,
             netbox_token_seed=environ.get("NETBOX_TOKEN_SEED") or None,
         )
+
+
+def _netbox_url(environ: Mapping[str, str]) -> str | None:
+    """NetBox's own address, in one spelling: what it is compared with later has the same."""
+    url = (environ.get("NETBOX_URL") or "").strip().rstrip("/")
+    return url.removesuffix("/api").rstrip("/") or None
 
 
 def _target(environ: Mapping[str, str]) -> str:

@@ -53,8 +53,8 @@ def seeded_netbox(new_state) -> Settings:
 
 
 def _remove(state: Path) -> None:
-    for lock in (*state.glob("netbox/lock"), *state.glob("*/netbox/lock")):
-        server.reset(settings_of(lock.parents[1]), print)
+    for lock in (*state.glob("netbox.lock"), *state.glob("*/netbox.lock")):
+        server.reset(settings_of(lock.parent), print)
     shutil.rmtree(state, ignore_errors=True)
 
 

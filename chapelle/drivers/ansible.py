@@ -17,11 +17,8 @@ from typing import Any
 import msgspec
 from ansible_runner import Runner, RunnerConfig
 
-from chapelle.drivers import process
+from chapelle import process
 from chapelle.settings import Settings
-
-# What of the controller's environment Ansible and OpenSSH need; all else stays behind.
-_PASSED_ON = ("HOME", "USER", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "TZ", "SSL_CERT_FILE")
 
 # What ansible-runner itself adds for its event plugin to work.
 _RUNNERS_OWN = (
@@ -167,11 +164,8 @@ def _configure(settings: Settings, book: Playbook) -> Any:
 
 
 def _environment(settings: Settings, book: Playbook) -> dict[str, str]:
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {
-        **passed_on,
-        "LANG": "C.UTF-8",
-        "LC_ALL": "C.UTF-8",
+        **process.environment("SSH_AUTH_SOCK", "SSL_CERT_FILE"),
         "ANSIBLE_CONFIG": str(settings.root / "ansible.cfg"),
         "ANSIBLE_HOME": str(settings.state / "ansible"),
         "ANSIBLE_HOST_KEY_CHECKING": "True",  # ansible-runner would turn it off

@@ -10,9 +10,6 @@ from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 
-# Interfaces of these types are made by software; every other one is a socket with a cable in it.
-VIRTUAL_TYPES = frozenset({"virtual", "bridge", "lag"})
-
 TIME_SERVER = re.compile(r"time\d+\.")
 
 # RFC 1123, and what Linux takes for a host name.
@@ -93,7 +90,7 @@ def node(dc: Datacentre, name: str) -> Node:
 def _ports(dc: Datacentre, device: r.Device, where: str) -> tuple[Port, ...]:
     ports = []
     for interface in dc.interfaces_by_device.get(device.id, ()):
-        if interface.mgmt_only or interface.type in VIRTUAL_TYPES:
+        if interface.mgmt_only or interface.type in r.VIRTUAL_TYPES:
             continue
         if not INTERFACE_NAME.fullmatch(interface.name):
             raise _wrong("interface name", where, "a name that Linux takes", interface.name)

@@ -192,6 +192,11 @@ class InventoryItem(Record, frozen=True, kw_only=True):
     custom_fields: dict[str, Any] = {}
 
 
+# Interfaces of these types are made by software: there is no port to plug a cable into, and the MAC
+# address is another interface's. Source: NetBox 4.7, dcim.choices, InterfaceTypeChoices.
+VIRTUAL_TYPES = frozenset({"virtual", "bridge", "lag"})
+
+
 class Interface(Record, frozen=True, kw_only=True):
     """`dcim.interface`; `mac_address` is that of the primary MAC object, `mtu` in bytes."""
 

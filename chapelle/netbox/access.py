@@ -124,7 +124,7 @@ def _external(url: str, token: str | None, mode: str) -> Access:
             found="not set",
             remedy=f"make an API token in NetBox and export {VARIABLES[mode]}",
         )
-    return Access(url=url.rstrip("/").removesuffix("/api"), token=token, mode=mode, embedded=False)
+    return Access(url=url, token=token, mode=mode, embedded=False)
 
 
 class Session(requests.Session):

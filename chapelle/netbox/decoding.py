@@ -192,16 +192,17 @@ def _slugs(value: Any) -> tuple[str, ...]:
 
 def _custom_fields(value: dict[str, Any]) -> dict[str, Any]:
     return {
-        name: _custom_value(item)
-        for name, item in value.items()
-        if name not in OPERATIONAL_CUSTOM_FIELDS
+        name: plain(item) for name, item in value.items() if name not in OPERATIONAL_CUSTOM_FIELDS
     }
 
 
-def _custom_value(value: Any) -> Any:
-    """A custom field's value: a choice (`{value, label}` since NetBox 4.7), an object's id."""
+def plain(value: Any) -> Any:
+    """What NetBox sends as what one writes: a choice's value, an object's id.
+
+    In custom fields, too, a choice is `{value, label}` since NetBox 4.7.
+    """
     if isinstance(value, list):
-        return [_custom_value(item) for item in value]
+        return [plain(member) for member in value]
     if isinstance(value, dict):
         if value.keys() == {"value", "label"}:
             return value["value"]

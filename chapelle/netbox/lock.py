@@ -10,9 +10,7 @@ NetBox's (the header Date), so controllers' clocks need not agree.
 import contextlib
 import datetime
 import email.utils
-import getpass
 import logging
-import os
 import secrets
 import socket
 import threading
@@ -23,9 +21,9 @@ from typing import Any
 import msgspec
 import requests
 
+from chapelle import process
 from chapelle.errors import ChapelleError, InputError, LockedError
 from chapelle.netbox.access import Session, UnreachableError, access, get_json, require
-from chapelle.netbox.server_process import alive, identity
 from chapelle.settings import Settings
 
 FIELD = "chapelle_lock"
@@ -36,7 +34,7 @@ Say = Callable[[str], None]
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds the lock. `process` is an identity of server_process; `nonce` tells holds apart."""
+    """Who holds the lock. `process` is its identity; `nonce` tells holds apart."""
 
     run: str
     owner: str
@@ -237,9 +235,9 @@ class Lock:
         host = socket.gethostname()
         return Holder(
             run=self.run,
-            owner=f"{_user()}@{host}",
+            owner=process.owner(),
             host=host,
-            process=identity(os.getpid()),
+            process=process.own(),
             reason=self.reason,
             nonce=self._nonce,
             since=self._since or now,
@@ -317,7 +315,7 @@ def _holder(value: Any, name: str) -> Holder | None:
 
 def _is_dead(other: Holder) -> bool:
     """Whether the holder's process is known to be gone: a boot or a process of this machine."""
-    return other.host == socket.gethostname() and not alive(other.process)
+    return other.host == socket.gethostname() and not process.alive(other.process)
 
 
 def _locked(slug: str, name: str, other: Holder) -> LockedError:
@@ -355,10 +353,3 @@ def _netbox_time(answer: requests.Response) -> datetime.datetime:
 
 def _clock(time: datetime.datetime) -> str:
     return time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _user() -> str:
-    try:
-        return os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):  # a user without a name
-        return str(os.geteuid())

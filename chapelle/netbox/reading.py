@@ -1,6 +1,12 @@
-"""Reads all of NetBox's lists that a snapshot holds, in parallel pages, and counts what came."""
+"""Reads all of NetBox's lists that a snapshot holds, in parallel pages, and counts what came.
 
-from collections.abc import Callable, Mapping
+The first page of a list is its end: the objects with the highest ids, and how many there are in
+all. What is below is cut into ranges of ids that are read side by side. A page that began at some
+place of the list, as is usual, would skip an object or show it twice whenever another before it is
+deleted or made meanwhile; an id stays where it is.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import msgspec
@@ -45,17 +51,20 @@ def read_content(get: Get) -> Content:
     names = (*_LARGE_FIRST, *(name for name in MODELS if name not in _LARGE_FIRST))
     pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="snapshot")
     try:
-        first = {name: pool.submit(_page, get, name, 0, PAGE_SIZE) for name in names}
-        rest: dict[str, list[Future[Page]]] = {}
+        last = {name: pool.submit(_last_page, get, name) for name in names}
+        rest: dict[str, list[Future[list[Record]]]] = {}
         for name in names:
-            page = first[name].result()
+            page = last[name].result()
             size = len(page.results)  # NetBox may allow fewer than we asked for
-            offsets = range(size, page.count or 0, size) if size else ()
-            rest[name] = [pool.submit(_page, get, name, offset, size) for offset in offsets]
+            rest[name] = [pool.submit(_range, get, name, ids, size) for ids in _ranges_below(page)]
         lists = {
-            name: _whole(name, [first[name].result(), *(future.result() for future in rest[name])])
+            name: _whole(name, last[name].result(), [part.result() for part in rest[name]])
             for name in names
         }
+        # What took several pages was counted before most of them were read.
+        long = [name for name in names if rest[name]]
+        for name, counted in zip(long, pool.map(lambda name: _count(get, name), long), strict=True):
+            _require_count(name, counted, len(lists[name]))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     lists["cables"] = with_ends(lists["cables"], lists.pop(CABLE_ENDS))  # type: ignore[arg-type]
@@ -73,18 +82,25 @@ def check_counts(get: Get, content: Content) -> None:
         len(cable.a_terminations) + len(cable.b_terminations) for cable in content.cables
     )
 
-    def count(list_name: str) -> int | None:
-        answer = get(f"{_PATHS[list_name]}/", {"fields": "id", "limit": 1})
-        return msgspec.json.decode(answer, type=_Count).count
-
     with ThreadPoolExecutor(PARALLEL) as pool:
-        for name, counted in zip(expected, pool.map(count, expected), strict=True):
-            if counted != expected[name]:
-                raise MovedError(f"{_PATHS[name]}: NetBox counts {counted}, {expected[name]} known")
+        counts = pool.map(lambda name: _count(get, name), expected)
+        for name, counted in zip(expected, counts, strict=True):
+            _require_count(name, counted, expected[name])
 
 
 class _Count(msgspec.Struct):
     count: int | None
+
+
+def _count(get: Get, list_name: str) -> int | None:
+    """How many objects NetBox counts in the list."""
+    answer = get(f"{_PATHS[list_name]}/", {"fields": "id", "limit": 1})
+    return msgspec.json.decode(answer, type=_Count).count
+
+
+def _require_count(list_name: str, counted: int | None, known: int) -> None:
+    if counted != known:
+        raise MovedError(f"{_PATHS[list_name]}: NetBox counts {counted}, {known} came")
 
 
 def read_some(get: Get, list_name: str, ids: list[int]) -> dict[int, Record]:
@@ -102,14 +118,45 @@ def read_some(get: Get, list_name: str, ids: list[int]) -> dict[int, Record]:
     return found
 
 
-def _page(get: Get, list_name: str, offset: int, size: int) -> Page:
-    query: Query = {
-        "fields": wanted_fields(list_name),
-        "ordering": "id",
-        "limit": size,
-        "offset": offset,
-    }
+def _last_page(get: Get, list_name: str) -> Page:
+    """The objects of the highest ids, the highest first, and the count of all."""
+    query: Query = {"fields": wanted_fields(list_name), "ordering": "-id", "limit": PAGE_SIZE}
     return _decoded(list_name, get(f"{_PATHS[list_name]}/", query))
+
+
+def _ranges_below(page: Page) -> Iterator[tuple[int, int]]:
+    """Ranges of ids, each without its end, that hold all objects that are not on the last page.
+
+    They are as many as there would be pages if the ids were spread evenly. Ids that follow one
+    another, as they do after a seeding, fill them exactly.
+    """
+    missing = (page.count or 0) - len(page.results)
+    if not page.results or missing <= 0:
+        return
+    end = page.results[-1].id
+    pages = -(-missing // len(page.results))
+    width = max(1, -(-(end - 1) // pages))
+    for start in range(1, end, width):
+        yield start, min(start + width, end)
+
+
+def _range(get: Get, list_name: str, ids: tuple[int, int], size: int) -> list[Record]:
+    """The objects of a range of ids: one page, or more where the ids are denser than elsewhere."""
+    found: list[Record] = []
+    start, end = ids
+    while start < end:
+        query: Query = {
+            "fields": wanted_fields(list_name),
+            "start": start,
+            "id__lt": end,
+            "limit": size,
+        }
+        results = _decoded(list_name, get(f"{_PATHS[list_name]}/", query)).results
+        found += results
+        if len(results) < size:
+            break
+        start = results[-1].id + 1
+    return found
 
 
 def _decoded(list_name: str, data: bytes) -> Page:
@@ -125,12 +172,10 @@ def _decoded(list_name: str, data: bytes) -> Page:
         ) from error
 
 
-def _whole(list_name: str, pages: list[Page]) -> tuple[Record, ...]:
-    """The records of all pages by id, when they are as many as NetBox said, each time it said."""
-    records = {record.id: record for page in pages for record in page.results}
-    came = sum(len(page.results) for page in pages)
-    counts = {page.count for page in pages}
-    if counts != {len(records)} or came != len(records):
-        said = " and ".join(str(count) for count in sorted(counts, key=str))
-        raise MovedError(f"{_PATHS[list_name]}: NetBox counts {said}, {len(records)} came")
+def _whole(list_name: str, last: Page, parts: list[list[Record]]) -> tuple[Record, ...]:
+    """The records of all pages by id, when they are as many as NetBox counted at first."""
+    came = [*last.results, *(record for part in parts for record in part)]
+    records = {record.id: record for record in came}
+    if not len(came) == len(records) == last.count:
+        raise MovedError(f"{_PATHS[list_name]}: NetBox counts {last.count}, {len(came)} came")
     return tuple(records[key] for key in sorted(records))

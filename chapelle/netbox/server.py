@@ -5,13 +5,14 @@ from time import monotonic
 
 import msgspec
 
+from chapelle import files
 from chapelle.errors import RefusedError
 from chapelle.netbox import server_database as database
 from chapelle.netbox import server_install, server_secrets
 from chapelle.netbox import server_postgres as postgres
 from chapelle.netbox import server_redis as redis
 from chapelle.netbox import server_web as web
-from chapelle.netbox.server_layout import Layout, Say, disk_errors, exclusive, need_space
+from chapelle.netbox.server_layout import Layout, Say
 from chapelle.netbox.server_process import running, session, stop_strays, strays
 from chapelle.settings import Settings
 
@@ -52,13 +53,11 @@ def up(settings: Settings, say: Say, design: str | None = None) -> str:
         say(f"NetBox is up: {url}")
         return url
     began = monotonic()
-    with disk_errors(layout):
-        layout.make()
-        with exclusive(layout.home / "lock", say, WAITING):
-            if url := _answering(layout):  # brought up while we waited
-                say(f"NetBox is up: {url}")
-                return url
-            url = _bring_up(layout, say, design)
+    with files.disk_errors(layout.home), files.locked(layout.lock, lambda: say(WAITING)):
+        if url := _answering(layout):  # brought up while we waited
+            say(f"NetBox is up: {url}")
+            return url
+        url = _bring_up(layout, say, design)
     say(f"NetBox is up: {url} ({monotonic() - began:.0f} s)")
     say(f"user admin, password in {layout.password}")
     return url
@@ -67,7 +66,7 @@ def up(settings: Settings, say: Say, design: str | None = None) -> str:
 def keep_seeded(settings: Settings, design: str) -> None:
     """Keep the content as it is now in the cache: it is what seeding that design has made."""
     layout = Layout.of(settings)
-    with disk_errors(layout):
+    with files.disk_errors(layout.home):
         database.keep_seeded(layout, server_install.version(layout), design)
 
 
@@ -78,7 +77,7 @@ def down(settings: Settings, say: Say) -> None:
     if not layout.home.exists():
         say("NetBox is down already")
         return
-    with exclusive(layout.home / "lock", say, WAITING):
+    with files.locked(layout.lock, lambda: say(WAITING)):
         say("NetBox is down" if _take_down(layout) else "NetBox is down already")
 
 
@@ -96,6 +95,11 @@ def status(settings: Settings) -> Status:
     )
 
 
+def exists(settings: Settings) -> bool:
+    """Whether there is a NetBox of these settings, running or not."""
+    return Layout.of(settings).data.exists()
+
+
 def reset(settings: Settings, say: Say) -> None:
     """Stop NetBox and remove its database, logs and secrets; the cached dump stays."""
     _refuse_external(settings, "remove")
@@ -103,14 +107,18 @@ def reset(settings: Settings, say: Say) -> None:
     if not layout.home.exists():
         say("there is no NetBox to remove")
         return
-    with exclusive(layout.home / "lock", say, WAITING):
+    with files.locked(layout.lock, lambda: say(WAITING)):
+        if not layout.home.exists():  # removed while we waited
+            say("there is no NetBox to remove")
+            return
         _take_down(layout)
         shutil.rmtree(layout.home)
     say(f"removed {layout.home}; the next `invoke netbox.up` begins anew from the cached dump")
 
 
 def _bring_up(layout: Layout, say: Say, design: str | None) -> str:
-    need_space(layout.home, 300)
+    layout.make()
+    files.require_space(layout.home, 300 * files.MIB, "NetBox")
     recorded = {running(layout, name) for name in SERVICES}
     if any(session(pid) not in recorded for pid in strays(layout)):
         say("stopping what an earlier start that was cut short left running")

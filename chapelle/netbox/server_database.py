@@ -1,24 +1,25 @@
 """NetBox's database: restored from a cached dump, or migrated from nothing, once.
 
-It is filled under another name and renamed when complete, so a database called `netbox` is always
-whole. Its comment names the version of NetBox whose schema it has.
+It is filled, and later upgraded, under another name and renamed when complete, so a database called
+`netbox` is always whole. Its comment names the version of NetBox whose schema it has.
 """
 
-import os
 import re
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from time import monotonic
 
+from chapelle import files
 from chapelle.errors import ChapelleError, RefusedError
 from chapelle.netbox import server_postgres as postgres
 from chapelle.netbox import server_web as web
-from chapelle.netbox.server_layout import Layout, Say, exclusive, need_space
-from chapelle.netbox.server_process import MARK, tail
+from chapelle.netbox.server_layout import Layout, Say
+from chapelle.netbox.server_process import environment, tail
 
 NAME = "netbox"
 FRESH = "netbox_fresh"
+FORMER = "netbox_former"
 VERSION_OF_DATABASE = """\
 SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'netbox'"""
 _APPLYING = re.compile(r"^\s+Applying (\S+)\.\.\.")
@@ -42,11 +43,12 @@ def prepare(layout: Layout, venv: Path, version: str, say: Say, design: str | No
     names = postgres.sql(layout, "SELECT datname FROM pg_database").splitlines()
     if FRESH in names:
         say("a half-made database is there from before: dropping it")
-        postgres.sql(layout, f"DROP DATABASE {FRESH} WITH (FORCE)")
+    for left_over in {FRESH, FORMER}.intersection(names):
+        _drop(layout, left_over)
     if NAME in names:
         _upgrade(layout, venv, version, say)
         return
-    need_space(layout.home, 300)
+    _need_space(layout.home, 300)
     dump = cached_dump(layout, version)
     if design and (seeded := seeded_dump(layout, version, design)).exists():
         say("restoring NetBox with this design in it from the cache")
@@ -54,9 +56,8 @@ def prepare(layout: Layout, venv: Path, version: str, say: Say, design: str | No
             _finish(layout, version)
             return
     if not dump.exists():
-        with exclusive(
-            dump.with_suffix(".lock"), say, "waiting: NetBox is being migrated elsewhere"
-        ):
+        waiting = "waiting: NetBox is being migrated elsewhere"
+        with files.locked(dump.with_suffix(".lock"), lambda: say(waiting)):
             if not dump.exists():
                 _create(layout)
                 _migrate(layout, venv, FRESH, say)
@@ -94,9 +95,17 @@ def _create(layout: Layout) -> None:
     postgres.sql(layout, f"CREATE DATABASE {FRESH} TEMPLATE template0")
 
 
+def _drop(layout: Layout, database: str) -> None:
+    postgres.sql(layout, f"DROP DATABASE {database} WITH (FORCE)")
+
+
 def _finish(layout: Layout, version: str) -> None:
     postgres.sql(layout, f"COMMENT ON DATABASE {FRESH} IS '{version}'")
     postgres.sql(layout, f"ALTER DATABASE {FRESH} RENAME TO {NAME}")
+
+
+def _need_space(directory: Path, mebibytes: int) -> None:
+    files.require_space(directory, mebibytes * files.MIB, "NetBox's database")
 
 
 def _restored(layout: Layout, dump: Path, say: Say) -> bool:
@@ -107,18 +116,18 @@ def _restored(layout: Layout, dump: Path, say: Say) -> bool:
             layout, "pg_restore", "-j2", "--no-owner", "--exit-on-error", "-d", FRESH, dump
         )
     except ChapelleError as error:
-        need_space(layout.home, 300)
+        _need_space(layout.home, 300)
         spoiled = dump.with_suffix(".bad")
         say(f"the cached dump is unusable (now {spoiled.name}): {error.found}")
         dump.replace(spoiled)
-        postgres.sql(layout, f"DROP DATABASE {FRESH} WITH (FORCE)")
+        _drop(layout, FRESH)
         return False
     return True
 
 
 def _dump(layout: Layout, database: str, path: Path, *more: str) -> None:
     """Write a dump at one stroke. What is kept in the cache holds no user and no secret."""
-    need_space(path.parent, 50)
+    _need_space(path.parent, 50)
     part = path.with_suffix(f".part-{layout.sockets.name}")
     options: list[str | Path] = [
         "-Fc",
@@ -139,7 +148,10 @@ def _dump(layout: Layout, database: str, path: Path, *more: str) -> None:
 
 
 def _upgrade(layout: Layout, venv: Path, version: str, say: Say) -> None:
-    """Migrate a database of an older NetBox, after saving it."""
+    """Migrate a copy of an older NetBox's database and let it take the other's place.
+
+    Until then the older one is as it was, so whatever ends this can be followed by another try.
+    """
     found = postgres.sql(layout, VERSION_OF_DATABASE)
     if found == version:
         return
@@ -153,9 +165,17 @@ def _upgrade(layout: Layout, venv: Path, version: str, say: Say) -> None:
         )
     backup = layout.home / f"before-{version}.dump"
     say(f"NetBox {found} becomes {version}; the database is saved in {backup}")
+    web.shut_down(layout)  # it is of the older NetBox, and a database in use cannot be copied
+    size = int(postgres.sql(layout, f"SELECT pg_database_size('{NAME}')"))
+    _need_space(layout.home, 300 + 2 * size // files.MIB)
     _dump(layout, NAME, backup)
-    _migrate(layout, venv, NAME, say)
-    postgres.sql(layout, f"COMMENT ON DATABASE {NAME} IS '{version}'")
+    postgres.sql(layout, f"CREATE DATABASE {FRESH} TEMPLATE {NAME}")
+    _migrate(layout, venv, FRESH, say)
+    postgres.sql(layout, f"COMMENT ON DATABASE {FRESH} IS '{version}'")
+    # Two statements of one call are one transaction: there is no moment without a database.
+    former = f"ALTER DATABASE {NAME} RENAME TO {FORMER}"
+    postgres.sql(layout, f"{former}; ALTER DATABASE {FRESH} RENAME TO {NAME}")
+    _drop(layout, FORMER)
 
 
 def _numbers(version: str) -> list[int]:
@@ -174,12 +194,7 @@ def _migrate(layout: Layout, venv: Path, database: str, say: Say) -> None:
             stderr=output,
             text=True,
             cwd="/",
-            env={
-                **os.environ,
-                **web.environ(layout),
-                MARK: str(layout.home),
-                "CHAPELLE_NETBOX_DATABASE": database,
-            },
+            env=environment(layout, {**web.environ(layout), "CHAPELLE_NETBOX_DATABASE": database}),
         )
         try:
             _follow(process.stdout or (), say)

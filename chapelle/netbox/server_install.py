@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import uv
 
+from chapelle import files, process
 from chapelle.errors import ChapelleError
-from chapelle.netbox.server_layout import Layout, Say, exclusive, need_space
+from chapelle.netbox.server_layout import Layout, Say
 
 STAMP = "chapelle-stamp"
 
@@ -62,9 +64,10 @@ def install(layout: Layout, say: Say) -> Path:
     venv = environment(layout)
     if complete(venv):
         return venv
-    with exclusive(venv.with_suffix(".lock"), say, "waiting: NetBox is being installed elsewhere"):
+    waiting = "waiting: NetBox is being installed elsewhere"
+    with files.locked(venv.with_suffix(".lock"), lambda: say(waiting)):
         if not complete(venv):
-            need_space(layout.cache, 1000)
+            files.require_space(layout.cache, 1000 * files.MIB, "NetBox")
             say(f"installing NetBox {version(layout)} into {venv}")
             _make(layout, venv)
     return venv
@@ -72,40 +75,29 @@ def install(layout: Layout, say: Say) -> Path:
 
 def _make(layout: Layout, venv: Path) -> None:
     shutil.rmtree(venv, ignore_errors=True)
-    uv_program = uv.find_uv_bin()
     lock = layout.root / "requirements-netbox.lock"
     base = getattr(sys, "_base_executable", sys.executable)
-    _run([uv_program, "venv", "--quiet", "--python", base, venv])
-    command: list[str | Path] = [
-        uv_program,
-        "pip",
-        "install",
-        "--quiet",
-        "--require-hashes",
-        "--compile-bytecode",
-    ]
-    _run([*command, "--python", venv / "bin" / "python", "-r", lock])
+    _uv("venv", "--python", base, venv)
+    python = venv / "bin" / "python"
+    _uv("pip", "install", "--require-hashes", "--compile-bytecode", "--python", python, "-r", lock)
     conf = venv / "root" / "conf"
     conf.mkdir(parents=True)
     (conf / "configuration.py").write_text(COLLECTING)
-    collect: list[str | Path] = [
-        venv / "bin" / "netbox",
-        "collectstatic",
-        "--noinput",
-        "--verbosity",
-        "0",
-    ]
-    _run(collect, NETBOX_ROOT=str(venv / "root"))
+    _run(
+        [venv / "bin" / "netbox", "collectstatic", "--noinput", "--verbosity", "0"],
+        {**process.environment(), "NETBOX_ROOT": str(venv / "root")},
+    )
     (venv / STAMP).touch()
 
 
-def _run(command: list[str | Path], **environ: str) -> None:
+def _uv(*arguments: str | Path) -> None:
+    # uv gets the whole of our environment, which says how the package registry is reached.
+    _run([uv.find_uv_bin(), *arguments, "--quiet"], {**os.environ, "UV_SYSTEM_CERTS": "true"})
+
+
+def _run(command: Sequence[str | Path], environ: Mapping[str, str]) -> None:
     done = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "UV_SYSTEM_CERTS": "true", **environ},
+        [str(part) for part in command], capture_output=True, text=True, check=False, env=environ
     )
     if done.returncode:
         raise ChapelleError(

@@ -1,17 +1,13 @@
-"""Where the embedded NetBox keeps its things, and how files are written there.
+"""Where the embedded NetBox keeps its things.
 
 Everything lasting is below the state directory. Sockets are not: a Unix socket's path has 107 bytes
 at most (unix(7)) and PostgreSQL's own user cannot reach below a home that is closed to it, so they
 live in a short directory of the machine's runtime file system.
 """
 
-import contextlib
-import errno
-import fcntl
 import os
-import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -47,6 +43,11 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
             sockets=sockets,
             root=settings.root,
         )
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever brings NetBox up, down or away; beside `home`, which may be removed."""
+        return self.home.with_name("netbox.lock")
 
     @property
     def data(self) -> Path:
@@ -114,65 +115,9 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
             )
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace the file at one stroke; only its owner may read it."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
 def read_json(path: Path) -> dict[str, object]:
     """The JSON object in the file; an empty one when there is no such file or it is damaged."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=dict[str, object])
     except (FileNotFoundError, msgspec.DecodeError):
         return {}
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, say: Say, waiting: str) -> Iterator[None]:
-    """Hold a lock file's lock (flock(2)); say `waiting` once if somebody else holds it."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(waiting)
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def disk_errors(layout: Layout) -> Iterator[None]:
-    """Translate a full or read-only disk into one clear error."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EROFS}:
-            raise
-        raise ChapelleError(
-            f"NetBox's files cannot be written: {error.strerror}.",
-            where=str(error.filename or layout.home),
-            remedy="free some space (1 GiB is comfortable) and run the same command again",
-        ) from error
-
-
-def need_space(directory: Path, mebibytes: int) -> None:
-    """Make sure that the directory's file system has room.
-
-    Raises:
-        ChapelleError: it has not.
-    """
-    status = os.statvfs(directory)
-    free = status.f_bavail * status.f_frsize // 2**20
-    if free < mebibytes:
-        raise ChapelleError(
-            "There is not enough disk space for NetBox.",
-            where=str(directory),
-            expected=f"{mebibytes} MiB free",
-            found=f"{free} MiB free",
-            remedy="free some space and run the same command again",
-        )

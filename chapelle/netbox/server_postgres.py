@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
+from chapelle import process
 from chapelle.errors import ChapelleError
 from chapelle.netbox.server_layout import Layout, Say
 from chapelle.netbox.server_process import await_ready, running, spawn, stop
@@ -111,7 +112,12 @@ def run(layout: Layout, program: str, *arguments: str | Path) -> str:
     """
     command = [binaries(layout) / program, "-h", layout.postgres_socket, "-U", ROLE, *arguments]
     done = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, check=False, cwd="/"
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env=process.environment(),
     )
     if done.returncode:
         raise ChapelleError(
@@ -126,7 +132,10 @@ def run(layout: Layout, program: str, *arguments: str | Path) -> str:
 def _ready(layout: Layout) -> bool:
     command = [binaries(layout) / "pg_isready", "-q", "-d", "postgres", "-U", ROLE]
     command += ["-h", layout.postgres_socket]
-    return subprocess.run([str(part) for part in command], check=False, cwd="/").returncode == 0
+    done = subprocess.run(
+        [str(part) for part in command], check=False, cwd="/", env=process.environment()
+    )
+    return done.returncode == 0
 
 
 def _create(layout: Layout, say: Say) -> None:
@@ -143,6 +152,7 @@ def _create(layout: Layout, say: Say) -> None:
             capture_output=True,
             text=True,
             check=False,
+            env=process.environment(),
             **{"cwd": "/", **user},
         )
     if done.returncode:

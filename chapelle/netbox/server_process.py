@@ -1,8 +1,8 @@
 """Long-running processes of the embedded NetBox: started detached, recognised, stopped.
 
-A process is recognised by its id, its start time and the machine's boot id, so a stale record never
-matches another program. All carry MARK in their environment with the state directory's path: that
-finds a process whose record was never written, as after a kill -9 between start and record.
+A process is recognised by its identity, so a stale record never matches another program. All carry
+MARK in their environment with the state directory's path: that finds a process whose record was
+never written, as after a kill -9 between start and record.
 """
 
 import contextlib
@@ -17,41 +17,32 @@ from typing import Any
 
 import msgspec
 
+from chapelle import files, process
 from chapelle.errors import ChapelleError
-from chapelle.netbox.server_layout import Layout, read_json, write_private
+from chapelle.netbox.server_layout import Layout, read_json
 
 MARK = "CHAPELLE_NETBOX_HOME"
 LOG_LIMIT = 5 * 2**20
 
-# Of this Python process: asked for their exit status, so that none stays behind as a zombie.
+# Started by this Python process: asked for their exit status, so that none stays as a zombie.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
-def identity(pid: int) -> str:
-    """What names a process of this machine for good: `<boot id>:<pid>:<clock ticks after boot>`.
+def environment(layout: Layout, more: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process of the embedded NetBox: our mark, `more`, and little of ours.
 
-    Returns: the empty string when there is no such process, or only a zombie. Source: proc(5),
-        /proc/pid/stat, fields 3 and 22; random(4), boot_id.
+    What libpq, Python, Django or NetBox would read out of the operator's own environment (PGPORT,
+    PYTHONPATH, tokens) stays behind.
     """
-    if child := _children.get(pid):
-        child.poll()
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return "" if fields[0] in "ZX" else f"{boot}:{pid}:{fields[19]}"
-
-
-def alive(name: str) -> bool:
-    """Whether the process with that identity still runs."""
-    return bool(name) and identity(_pid(name)) == name
+    return {**process.environment(), **more, MARK: str(layout.home)}
 
 
 def running(layout: Layout, name: str) -> int | None:
     """The process id of the service, when it runs."""
+    for child in list(_children.values()):  # another thread may start one
+        child.poll()
     recorded = str(read_json(layout.record(name)).get("process") or "")
-    return _pid(recorded) if alive(recorded) else None
+    return process.pid_of(recorded) if process.alive(recorded) else None
 
 
 def spawn(
@@ -68,7 +59,7 @@ def spawn(
         layout: the embedded NetBox.
         name: the service; names its log and record.
         command: program and arguments.
-        env: added to our environment.
+        env: variables of its own, beside `environment`.
         options: passed on to subprocess.Popen (user, group, cwd, pass_fds).
 
     Returns: the process id.
@@ -78,21 +69,21 @@ def spawn(
         log.replace(log.with_suffix(".log.1"))
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = subprocess.Popen(
+        started = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
-            env={**os.environ, **(env or {}), MARK: str(layout.home)},
+            env=environment(layout, env or {}),
             **{"cwd": "/", **options},
         )
     finally:
         os.close(output)
-    _children[process.pid] = process
-    record = {"process": identity(process.pid)}
-    write_private(layout.record(name), msgspec.json.encode(record).decode())
-    return process.pid
+    _children[started.pid] = started
+    record = {"process": process.identity(started.pid)}
+    files.write(layout.record(name), msgspec.json.encode(record))
+    return started.pid
 
 
 def await_ready(
@@ -167,7 +158,7 @@ def strays(layout: Layout) -> list[int]:
         with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             if mark in (entry / "environ").read_bytes().split(b"\0"):
                 found.append(int(entry.name))
-    return sorted(pid for pid in found if identity(pid))
+    return sorted(pid for pid in found if process.identity(pid))
 
 
 def session(pid: int) -> int:
@@ -176,10 +167,6 @@ def session(pid: int) -> int:
         return os.getsid(pid)
     except ProcessLookupError:
         return 0
-
-
-def _pid(name: str) -> int:
-    return int(name.split(":")[1])
 
 
 def _end(pid: int, first: signal.Signals, timeout: float) -> None:

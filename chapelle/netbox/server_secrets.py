@@ -8,7 +8,8 @@ import string
 
 import msgspec
 
-from chapelle.netbox.server_layout import Layout, read_json, write_private
+from chapelle import files
+from chapelle.netbox.server_layout import Layout, read_json
 
 MODES = ("read", "write", "seed")
 _LETTERS = string.ascii_letters + string.digits
@@ -30,7 +31,7 @@ def keys(layout: Layout) -> Keys:
     found = read_json(path)
     if set(found) != {"secret_key", "pepper"}:
         found = {"secret_key": _random(64), "pepper": _random(64)}
-        write_private(path, msgspec.json.encode(found).decode())
+        files.write(path, msgspec.json.encode(found))
     return msgspec.convert(found, Keys)
 
 
@@ -42,14 +43,14 @@ def tokens(layout: Layout) -> dict[str, str]:
     found = read_json(layout.tokens)
     if set(found) != set(MODES):
         found = {mode: f"nbt_{_random(12)}.{_random(40)}" for mode in MODES}
-        write_private(layout.tokens, msgspec.json.encode(found).decode())
+        files.write(layout.tokens, msgspec.json.encode(found))
     return {mode: str(token) for mode, token in found.items()}
 
 
 def password(layout: Layout) -> None:
     """Make the password of `admin` when there is none."""
     if not layout.password.exists():
-        write_private(layout.password, _random(24) + "\n")
+        files.write(layout.password, _random(24) + "\n")
 
 
 def _random(length: int) -> str:

@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 import requests
 
+from chapelle import files
 from chapelle.errors import ChapelleError
 from chapelle.netbox import server_secrets
-from chapelle.netbox.server_layout import Layout, Say, read_json, write_private
+from chapelle.netbox.server_layout import Layout, Say, read_json
 from chapelle.netbox.server_process import await_ready, running, spawn, stop
 
 WEB = "web"
@@ -70,7 +71,7 @@ def configure(layout: Layout) -> None:
         pepper=keys.pepper,
         instance=layout.sockets.name.replace("-", "_"),
     )
-    write_private(layout.conf / "conf" / "configuration.py", text)
+    files.write(layout.conf / "conf" / "configuration.py", text)
     for name in ("media", "scripts", "reports"):
         (layout.conf / name).mkdir(exist_ok=True)
 
@@ -104,7 +105,7 @@ def start(layout: Layout, venv: Path, say: Say) -> str:
         stop(layout, WEB, signal.SIGTERM, timeout=20)
     with _listen(layout, say) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        write_private(layout.address, msgspec.json.encode({"url": url}).decode())
+        files.write(layout.address, msgspec.json.encode({"url": url}))
         handle = listener.fileno()
         command: list[str | Path] = [
             venv / "bin" / "gunicorn",

@@ -12,7 +12,6 @@ reading only: `take(full=True)`, and the first after FULL_EVERY.
 
 import datetime
 import hashlib
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from pathlib import Path
 import msgspec
 import requests
 
+from chapelle import files
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.records import Content
 from chapelle.model.references import MODELS
@@ -248,30 +248,6 @@ def _files(settings: Settings) -> tuple[Path, Path]:
 
 def _store(settings: Settings, snapshot: Snapshot, meta: Meta) -> None:
     data_file, meta_file = _files(settings)
-    data_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write(data_file, snapshot.data)
-    write(meta_file, msgspec.json.encode(meta))
-
-
-def write(path: Path, data: bytes) -> None:
-    """Replace a file atomically; only its owner may read it.
-
-    Raises:
-        ChapelleError: the disk is full, the directory is missing or not ours to write.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ChapelleError(
-            "The snapshot cannot be written.",
-            where=str(path),
-            expected="a directory of ours with space left",
-            found=error.strerror or str(error),
-        ) from error
+    files.directory(data_file.parent)
+    files.write(data_file, snapshot.data)
+    files.write(meta_file, msgspec.json.encode(meta))

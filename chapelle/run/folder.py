@@ -1,13 +1,12 @@
 """A run's own directory: its plan and snapshot, Ansible's artifacts, the result and the report."""
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from chapelle.errors import ChapelleError
+from chapelle.files import write
 from chapelle.model.outcome import RunResult
 from chapelle.model.snapshot import Snapshot
 from chapelle.plan import plan as plans
@@ -63,26 +62,3 @@ class Folder:
         data = msgspec.json.encode(result)
         write(self.path / "result.json", msgspec.json.format(data) + b"\n")
         write(self.report, html.render(result, netbox_url=netbox_url).encode())
-
-
-def write(path: Path, data: bytes) -> None:
-    """Replace a file atomically; only its owner may read it.
-
-    Raises:
-        ChapelleError: the disk is full, or the directory is missing or not ours to write.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
-    try:
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ChapelleError(
-            "A file cannot be written.",
-            where=str(path),
-            expected="a directory of ours with space left",
-            found=error.strerror or str(error),
-        ) from error

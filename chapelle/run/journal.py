@@ -47,7 +47,7 @@ CREATE TABLE events (
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, without its hosts. `process` is its controller's (see `drivers.process`)."""
+    """One run, without its hosts. `process` is its controller's (see `chapelle.process`)."""
 
     id: str
     kind: str

@@ -4,10 +4,8 @@ Each function does nothing when there is nothing to do, so that the first `provi
 machine and the hundredth take the same way.
 """
 
-import getpass
-import os
-import socket
 from collections.abc import Callable, Collection
+from pathlib import Path
 
 import msgspec
 
@@ -21,6 +19,9 @@ from chapelle.run.commit import commit
 from chapelle.settings import Settings
 
 Say = Callable[[str], None]
+
+# Objects of a kind from which on its seeding is worth a line.
+_MANY = 200
 
 # Findings shown before the rest are only counted.
 _SHOWN = 10
@@ -47,16 +48,40 @@ def netbox(settings: Settings, say: Say) -> None:
     if settings.external_netbox:
         return
     design = seed.digest(settings)
+    if not server.exists(settings):
+        seed.wanted(settings)  # a mistake in it is said before NetBox is set up, which takes long
     server.up(settings, say, design)
-    # Only an empty NetBox is seeded, or one whose seeding was cut short: what people have changed
-    # since is theirs.
-    unfinished = settings.state / "netbox" / "seeding"
-    empty = access.connect(access.access(settings, "read")).dcim.sites.count() == 0
-    if not empty and not unfinished.exists():
+    if not _needs_seeding(settings):
         return
+    with seed.alone(settings, say):
+        if _needs_seeding(settings):  # nobody else has done it while we waited
+            _seed(settings, design, say)
+
+
+def _needs_seeding(settings: Settings) -> bool:
+    """Whether NetBox is empty, or its seeding was cut short.
+
+    What people have changed after that is theirs, and not the design's any more.
+    """
+    # In this order: who seeds leaves the mark before the first object and takes it after the last.
+    return _is_empty(settings) or _unfinished(settings).exists()
+
+
+def _unfinished(settings: Settings) -> Path:
+    return settings.state / "netbox" / "seeding"
+
+
+def _is_empty(settings: Settings) -> bool:
+    count: int = access.connect(access.access(settings, "read")).dcim.sites.count()
+    return count == 0
+
+
+def _seed(settings: Settings, design: str, say: Say) -> None:
     say("seeding NetBox with the design in inventory/design: minutes, once a machine")
-    unfinished.touch()
-    result = seed.seed(settings, dry_run=False, progress=_Spoken(say))
+    empty = _is_empty(settings)
+    _unfinished(settings).touch()
+    progress = seed.Lines(lambda line: say(f"  {line}"), least=_MANY)
+    result = seed.seed(settings, dry_run=False, progress=progress)
     if result.conflicts:
         raise InputError(
             "The design could not be brought into NetBox.",
@@ -64,25 +89,10 @@ def netbox(settings: Settings, say: Say) -> None:
             found="; ".join(str(conflict) for conflict in result.conflicts[:3]),
             remedy="invoke netbox.seed says more",
         )
-    unfinished.unlink()
+    _unfinished(settings).unlink(missing_ok=True)
     say(f"seeded: {result.created} objects in {result.seconds:.0f} s")
     if empty:
         server.keep_seeded(settings, design)
-
-
-class _Spoken:
-    """Progress of the seeding as lines: one for every kind of which there are many."""
-
-    _MANY = 200
-
-    def __init__(self, say: Say) -> None:
-        self._say = say
-        self._kind = ""
-
-    def __call__(self, kind: str, _done: int, total: int) -> None:
-        if kind != self._kind and total >= self._MANY:
-            self._kind = kind
-            self._say(f"  {kind.replace('_', ' ')}: {total}")
 
 
 def scene(settings: Settings, say: Say) -> Scene:
@@ -173,9 +183,3 @@ def hosts(settings: Settings, dc: Datacentre, names: Collection[str], say: Say) 
 def nobody_answers(settings: Settings) -> bool:
     """Whether it is known, without asking them, that no host can answer: the lab is not up."""
     return settings.target == "lab" and lab.read(settings) is None
-
-
-def owner() -> str:
-    """Who runs this, for journals and locks: user@machine."""
-    user = os.environ.get("SUDO_USER") or getpass.getuser()
-    return f"{user}@{socket.gethostname()}"

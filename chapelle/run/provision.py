@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from chapelle.drivers import process
+from chapelle import process
 from chapelle.errors import ChapelleError, ExitCode, InputError, RefusedError
 from chapelle.model.outcome import STEPS, RunResult
 from chapelle.netbox import lock, writeback
@@ -367,7 +367,7 @@ def _record(run: str, made: Plan, *, dry_run: bool = False) -> RunRecord:
         id=run,
         kind=made.kind,
         target=made.target,
-        owner=prepare.owner(),
+        owner=process.owner(),
         started=time.time(),
         snapshot=made.snapshot,
         plan=made.hash,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from chapelle.drivers import ansible, process
+from chapelle import process
+from chapelle.drivers import ansible
 from chapelle.errors import ChapelleError, InputError, LockedError
 from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan

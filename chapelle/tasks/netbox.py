@@ -1,9 +1,9 @@
 """Tasks of netbox: `up`, `down`, `status`, `reset`, `seed`."""
 
-from chapelle.errors import ExitCode, RefusedError
+from chapelle.errors import ExitCode
 from chapelle.netbox import server
 from chapelle.settings import Settings
-from chapelle.tasks._command import command
+from chapelle.tasks._command import command, confirm
 from chapelle.tasks.seed import seed
 
 __all__ = ["down", "reset", "seed", "status", "up"]
@@ -38,7 +38,6 @@ def status(_context: object) -> ExitCode:
 def reset(_context: object, yes: bool = False) -> None:
     """Remove the embedded NetBox's database and secrets, so that the next `up` begins anew."""
     settings = Settings.load()
-    question = f"Remove NetBox's database below {settings.state / 'netbox'}? [y/N] "
-    if not yes and input(question).strip().lower() not in {"y", "yes"}:
-        raise RefusedError("Nothing was removed.", remedy="answer y, or give --yes")
+    if not yes:
+        confirm(f"Remove NetBox's database below {settings.state / 'netbox'}?")
     server.reset(settings, print)

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from chapelle.errors import ExitCode, InputError, RefusedError
+from chapelle.files import write
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
 from chapelle.plan.plan import Plan
@@ -15,7 +16,6 @@ from chapelle.report.plan import print_plan
 from chapelle.report.text import host_names
 from chapelle.run import provision as running
 from chapelle.run.engine import DEFAULT_MAX_FAILED
-from chapelle.run.folder import write
 from chapelle.run.provision import Done, Order
 from chapelle.run.recorder import Watcher
 from chapelle.settings import Settings

@@ -1,5 +1,7 @@
 """The task `netbox.seed`."""
 
+from contextlib import nullcontext
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
@@ -18,12 +20,18 @@ def seed(_context: object, dry_run: bool = False) -> ExitCode | None:
     """Bring NetBox to what inventory/design says. Deletes nothing; again, it writes nothing."""
     settings = Settings.load()
     console = Console(highlight=False)
-    if console.is_terminal:
-        result = _with_bar(settings, console, dry_run=dry_run)
-    else:
-        result = seeding.seed(settings, dry_run=dry_run, progress=_Lines())
+    with nullcontext() if dry_run else seeding.alone(settings, _say):
+        if console.is_terminal:
+            result = _with_bar(settings, console, dry_run=dry_run)
+        else:
+            progress = seeding.Lines(_say, least=_SHOWN + 1)
+            result = seeding.seed(settings, dry_run=dry_run, progress=progress)
     print_result(result, console)
     return ExitCode.BAD_INPUT if result.conflicts else None
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _with_bar(settings: Settings, console: Console, *, dry_run: bool) -> SeedResult:
@@ -40,21 +48,6 @@ def _with_bar(settings: Settings, console: Console, *, dry_run: bool) -> SeedRes
             bar.update(task, description=kind.replace("_", " "), completed=done, total=total)
 
         return seeding.seed(settings, dry_run=dry_run, progress=progress)
-
-
-class _Lines:
-    """Progress where there is no terminal: a line for every kind that takes a while.
-
-    It tells what is begun; how much of that is done, only a bar can show.
-    """
-
-    def __init__(self) -> None:
-        self._kind = ""
-
-    def __call__(self, kind: str, _done: int, total: int) -> None:
-        if kind != self._kind and total > _SHOWN:
-            self._kind = kind
-            print(f"{kind.replace('_', ' ')}: {total}", flush=True)
 
 
 def print_result(result: SeedResult, console: Console) -> None:

@@ -22,11 +22,12 @@ from chapelle.tasks._command import command
 )
 def take(_context: object, out: str | None = None, full: bool = False) -> None:
     """Read NetBox and keep the snapshot as the latest one."""
+    from chapelle import files
     from chapelle.netbox import snapshot
 
     taken = snapshot.take(Settings.load(), _progress, full=full)
     if out:
-        snapshot.write(Path(out), taken.snapshot.data)
+        files.write(Path(out), taken.snapshot.data)
     print_lines([f"snapshot {taken.snapshot.hash}", f"of {taken.meta.netbox_url}"])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from chapelle.drivers import process
+from chapelle import process
 from chapelle.model.outcome import HostResult
 from chapelle.netbox.access import Session, access
 from chapelle.run.journal import Journal, RunRecord

@@ -12,7 +12,7 @@ import pytest
 
 from chapelle.errors import ChapelleError, InputError, LockedError
 from chapelle.netbox import lock
-from chapelle.netbox.server_process import identity
+from chapelle.process import identity
 from tests.netbox.conftest import Playground
 
 pytestmark = pytest.mark.netbox

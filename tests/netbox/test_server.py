@@ -8,6 +8,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,13 +18,14 @@ import msgspec
 import pytest
 import requests
 
+from chapelle import files, process
 from chapelle.errors import ChapelleError, RefusedError
 from chapelle.netbox import server, server_process, server_secrets
 from chapelle.netbox import server_database as database
 from chapelle.netbox import server_postgres as postgres
 from chapelle.netbox.access import Session, access, get_json, require
 from chapelle.netbox.server_layout import Layout
-from chapelle.settings import Settings
+from chapelle.settings import ROOT, Settings
 
 pytestmark = pytest.mark.netbox
 
@@ -66,6 +68,12 @@ def sites(settings: Settings) -> list[str]:
     return [site["name"] for site in found]
 
 
+def keep_a_site(settings: Settings) -> None:
+    seeder = Session(access(settings, "seed"))
+    site = {"name": "Kept", "slug": "kept"}
+    require(seeder.post(f"{seeder.granted.url}/api/dcim/sites/", json=site), 201)
+
+
 def test_up_from_nothing(own: Settings, layout: Layout) -> None:
     url = server.up(own, print)
     assert server.status(own).answering
@@ -75,9 +83,7 @@ def test_up_from_nothing(own: Settings, layout: Layout) -> None:
     assert "netbox.css" in page
     style = requests.get(f"{url}/static/netbox.css", timeout=60)
     assert (style.status_code, style.headers["Content-Type"]) == (200, 'text/css; charset="utf-8"')
-    seeder = Session(access(own, "seed"))
-    site = {"name": "Kept", "slug": "kept"}
-    require(seeder.post(f"{url}/api/dcim/sites/", json=site), 201)
+    keep_a_site(own)
 
 
 def test_nothing_is_open_to_others(own: Settings, layout: Layout) -> None:
@@ -95,6 +101,24 @@ def test_secrets_are_in_no_argument_list(own: Settings, layout: Layout) -> None:
     for pid in server_process.strays(layout):
         arguments = Path(f"/proc/{pid}/cmdline").read_text()
         assert not any(secret in arguments for secret in secrets)
+
+
+def test_nothing_of_our_own_environment_reaches_its_processes(
+    own: Settings, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No token, and nothing that makes a program speak to another server or load other code."""
+    server.down(own, print)
+    strange = {"NETBOX_TOKEN": "secret", "PGPORT": "6000", "PGUSER": "me", "PYTHONPATH": "/none"}
+    with monkeypatch.context() as patched:
+        for name, value in strange.items():
+            patched.setenv(name, value)
+        server.up(own, print)
+    # By another command, from another shell.
+    assert sites(own) == ["Kept"]
+    assert postgres.sql(layout, "SELECT 1") == "1"
+    for pid in server_process.strays(layout):
+        entries = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        assert not strange.keys() & {entry.partition("=")[0] for entry in entries}
 
 
 def test_up_again_changes_nothing(own: Settings) -> None:
@@ -118,7 +142,7 @@ def test_up_after_a_crash_of_everything(own: Settings, layout: Layout) -> None:
     owner = pwd.getpwuid(layout.data.stat().st_uid).pw_name
     with bystander() as one, bystander(owner) as two, socket.socket() as taker:
         take(taker, port)
-        boot = server_process.identity(one).split(":")[0]
+        boot = process.identity(one).split(":")[0]
         for name in server.SERVICES:
             layout.record(name).write_text(f'{{"process": "{boot}:{one}:1"}}')
         lines = postmaster.read_text().splitlines()
@@ -177,6 +201,70 @@ def test_the_database_of_another_version(own: Settings, layout: Layout) -> None:
     assert postgres.sql(layout, database.VERSION_OF_DATABASE) == version
 
 
+# Makes of the database one of a NetBox before two of its apps were there, and lets the migration of
+# the second one wait for ever when it has made its table.
+OLDER = """
+DROP TABLE thumbnail_kvstore;
+DROP TABLE django_session;
+DELETE FROM django_migrations WHERE app IN ('thumbnail', 'sessions');
+CREATE FUNCTION wait() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c
+             WHERE c.object_identity IN ('public.thumbnail_kvstore', 'public.django_session'))
+     AND (SELECT count(*) FROM django_migrations WHERE app IN ('thumbnail', 'sessions')) = 1
+  THEN PERFORM pg_sleep(3600);
+  END IF;
+END $$;
+CREATE EVENT TRIGGER wait ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION wait();
+"""
+SLEEPING = "SELECT datname FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+APPLIED = "SELECT count(*) FROM django_migrations"
+
+
+def test_an_upgrade_that_is_killed_in_the_middle_is_done_by_the_next_up(
+    own: Settings, layout: Layout
+) -> None:
+    """Neither the database nor what was saved of it is ever half an older and half a newer one."""
+    keep_a_site(own)
+    everything = postgres.sql(layout, APPLIED, database.NAME)
+    server.down(own, print)
+    layout.make()
+    postgres.start(layout, print)
+    postgres.sql(layout, f"COMMENT ON DATABASE {database.NAME} IS '4.7.0'")
+    postgres.sql(layout, OLDER, database.NAME)
+    before = postgres.sql(layout, APPLIED, database.NAME)
+
+    environ = {**os.environ, "CHAPELLE_STATE": str(own.state)}
+    command = [sys.executable, "-m", "invoke", "netbox.up"]
+    with subprocess.Popen(command, cwd=ROOT, env=environ) as upgrading:
+        deadline = time.monotonic() + 180
+        while not (where := postgres.sql(layout, SLEEPING)):
+            assert upgrading.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        upgrading.kill()
+    assert where != database.NAME
+    assert postgres.sql(layout, APPLIED, database.NAME) == before
+    assert postgres.sql(layout, database.VERSION_OF_DATABASE) == "4.7.0"
+
+    postgres.sql(layout, "DROP EVENT TRIGGER wait; DROP FUNCTION wait", database.NAME)
+    said = up(own)
+    version = server.status(own).version
+    assert any(f"NetBox 4.7.0 becomes {version}" in line for line in said)
+    assert sites(own) == ["Kept"]
+    assert postgres.sql(layout, APPLIED, database.NAME) == everything
+    assert postgres.sql(layout, database.VERSION_OF_DATABASE) == version
+    names = postgres.sql(layout, "SELECT datname FROM pg_database WHERE NOT datistemplate")
+    assert set(names.splitlines()) == {database.NAME, "postgres"}
+    # What was saved is the older database, whole.
+    saved = layout.home / f"before-{version}.dump"
+    postgres.sql(layout, "CREATE DATABASE saved TEMPLATE template0")
+    postgres.run(layout, "pg_restore", "--no-owner", "--exit-on-error", "-d", "saved", saved)
+    assert postgres.sql(layout, APPLIED, "saved") == before
+    assert postgres.sql(layout, "SELECT name FROM dcim_site", "saved") == "Kept"
+    postgres.sql(layout, "DROP DATABASE saved")
+
+
 def test_down_leaves_no_process_and_up_needs_no_restore(own: Settings, layout: Layout) -> None:
     said: list[str] = []
     server.down(own, said.append)
@@ -192,6 +280,33 @@ def test_reset_keeps_the_dump(own: Settings, layout: Layout) -> None:
     server.reset(own, print)
     assert not layout.home.exists()
     assert dump.exists()
+
+
+def test_commands_that_wait_for_a_reset_find_what_it_left(own: Settings, layout: Layout) -> None:
+    """They come one after another, in whatever order, and none works beside another."""
+    server.up(own, print)
+    lock = layout.lock.stat().st_ino
+    waiting: list[str] = []
+    at_work: list[str] = []
+
+    def listen(line: str) -> None:
+        (waiting if line == server.WAITING else at_work).append(line)
+
+    with ThreadPoolExecutor(3) as pool:
+        with files.locked(layout.lock, pytest.fail):
+            actions = [server.reset, server.reset, server.down]
+            done = [pool.submit(action, own, listen) for action in actions]
+            deadline = time.monotonic() + 30
+            while len(waiting) < len(actions):
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert at_work == []
+        for each in done:
+            each.result()
+    assert sum(line.startswith("removed ") for line in at_work) == 1
+    assert "there is no NetBox to remove" in at_work
+    assert server_process.strays(layout) == []
+    assert layout.lock.stat().st_ino == lock  # else whoever waits for the old file has no rival
 
 
 def test_an_external_netbox_is_never_touched(own: Settings) -> None:

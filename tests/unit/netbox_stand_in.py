@@ -117,6 +117,8 @@ class Handler(BaseHTTPRequestHandler):
             records = [dict(record) for _, record in sorted(self.stand_in.lists[path].items())]
         if ids := query.get("id"):
             records = [record for record in records if str(record["id"]) in ids]
+        if end := query.get("id__lt"):
+            records = [record for record in records if record["id"] < int(end[0])]
         return self._page(records, query)
 
     def _changes(self, query: dict[str, list[str]]) -> dict[str, Any]:
@@ -124,17 +126,19 @@ class Handler(BaseHTTPRequestHandler):
             entries = list(self.stand_in.changes)
         if ids := query.get("id"):
             entries = [entry for entry in entries if str(entry["id"]) in ids]
-        if start := query.get("start"):
-            entries = [entry for entry in entries if entry["id"] >= int(start[0])]
-        if query.get("ordering") == ["-id"]:
-            entries.reverse()
         return self._page(entries, query)
 
     def _page(self, records: list[Any], query: dict[str, list[str]]) -> dict[str, Any]:
+        """As NetBox pages: by a cursor if `start` is given, and then without a count."""
         limit, offset = int(query["limit"][0]), int(query.get("offset", ["0"])[0])
         fields = query["fields"][0].split(",")
+        start = query.get("start")
+        if start:
+            records = [record for record in records if record["id"] >= int(start[0])]
+        if query.get("ordering") == ["-id"]:
+            records = records[::-1]
         return {
-            "count": len(records),
+            "count": None if start else len(records),
             "next": "more" if offset + limit < len(records) else None,
             "results": [
                 {name: value for name, value in record.items() if name in fields}

@@ -1,4 +1,4 @@
-"""The reference datacentre as a snapshot would show it, made from the design without a NetBox."""
+"""A datacentre as a snapshot would show it, made from its design without a NetBox."""
 
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,11 @@ DESIGN = Path(__file__).parents[2] / "inventory" / "design"
 
 @cache
 def content() -> Content:
-    desired = expand.expand(design.load(DESIGN))
+    return content_of(expand.expand(design.load(DESIGN)))
+
+
+def content_of(desired: Desired) -> Content:
+    """What a snapshot would show of a NetBox that has nothing but this."""
     ids = {
         Ref(kind, key): number
         for kind in desired.items

@@ -6,33 +6,14 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_designs import HEIGHT, REFERENCE, small
 
-from chapelle.netbox import design
-from chapelle.netbox.design import Design, DesignError, Problem
-from chapelle.netbox.design.schema import ServerRack
+from chapelle.netbox.design import DesignError, Problem
 from chapelle.netbox.expand import Desired, expand
 from chapelle.netbox.expand.desired import refs
-from chapelle.settings import ROOT
-
-REFERENCE = design.load(design.folder(ROOT))
-HEIGHT = {"compute": 1, "storage": 2, "database": 1, "infra": 1}
 
 servers_of_a_rack = st.dictionaries(st.sampled_from(sorted(HEIGHT)), st.integers(1, 3), min_size=1)
 racks = st.dictionaries(st.integers(1, 6), servers_of_a_rack, min_size=1)
-
-
-def small(aisles: int, chosen: dict[int, dict[str, int]]) -> Design:
-    """The reference design with fewer aisles, six racks and other servers."""
-    replace = msgspec.structs.replace
-    site = REFERENCE.site
-    site = replace(site, sizing=None, aisles=replace(site.aisles, numbers=f"1-{aisles}"))
-    entries = [ServerRack(rack=rack, servers=servers) for rack, servers in chosen.items()]
-    return replace(
-        REFERENCE,
-        site=site,
-        racks=replace(REFERENCE.racks, racks=REFERENCE.racks.racks[:1]),
-        servers=replace(REFERENCE.servers, racks=entries),
-    )
 
 
 def units(desired: Desired) -> Counter[tuple[str, int]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from plan_datacentre import two_aisles
 
-from chapelle.drivers import process
+from chapelle import process
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.outcome import STEPS, Change, Event, StepResult
 from chapelle.plan import plan as plans

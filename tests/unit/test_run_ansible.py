@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chapelle.drivers import ansible, process
+from chapelle import process
+from chapelle.drivers import ansible
 from chapelle.settings import ROOT, Settings
 
 PLAY = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from plan_datacentre import edited, two_aisles
 
-from chapelle.drivers import process
+from chapelle import process
 from chapelle.errors import InputError, LockedError, RefusedError
 from chapelle.model.outcome import STEPS, StepResult
 from chapelle.model.status import PROVISIONABLE, TRANSITIONS
@@ -18,7 +18,7 @@ from chapelle.plan import plan as plans
 from chapelle.plan.scope import parse
 from chapelle.run import prepare, resume, writing
 from chapelle.run.commit import commit
-from chapelle.run.folder import KEPT, Folder, write
+from chapelle.run.folder import KEPT, Folder
 from chapelle.run.interrupt import interruptible
 from chapelle.run.journal import Journal, RunRecord
 
@@ -205,15 +205,6 @@ def test_only_the_latest_folders_are_kept_and_none_is_readable_by_others(tmp_pat
     assert kept == [*names[3:], "of another kind"]
     for path in (tmp_path / "runs").rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
-
-
-def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
-    target = tmp_path / "result.json"
-    write(target, b"old")
-    target.chmod(0o600)
-    write(target, b"new")
-    assert target.read_bytes() == b"new"
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
 # -- sound content --------------------------------------------------------------------------------

@@ -26,10 +26,10 @@ def settings(netbox: StandIn, tmp_path: Path) -> Settings:
     return settings_for(netbox, tmp_path)
 
 
-def settings_for(netbox: StandIn, state: Path) -> Settings:
+def settings_for(netbox: StandIn, state: Path, spelt: str = "") -> Settings:
     return Settings.load(
         {
-            "NETBOX_URL": netbox.url,
+            "NETBOX_URL": netbox.url + spelt,
             "NETBOX_TOKEN_RO": "nbt_test.secret",
             "CHAPELLE_TARGET": "lab",
             "CHAPELLE_STATE": str(state),
@@ -47,7 +47,8 @@ def test_everything_is_read_page_by_page(netbox: StandIn, settings: Settings) ->
     assert taken.snapshot.content == reference.content()
     assert taken.meta.netbox_version == "4.7.3"
     assert taken.meta.netbox_url == netbox.url
-    assert sum("/api/dcim/interfaces/" in path for path in netbox.requests) == 5
+    # The last page, four ranges below it, and a last count.
+    assert sum("/api/dcim/interfaces/" in path for path in netbox.requests) == 6
     assert lists_read(netbox) == 1
 
 
@@ -80,6 +81,19 @@ def test_the_latest_of_another_netbox_is_not_used(settings: Settings) -> None:
     assert snapshot.latest(embedded) is None
 
 
+@pytest.mark.parametrize("spelt", ["/", "/api", "/api/"])
+def test_the_latest_is_found_however_the_address_is_spelt(
+    netbox: StandIn, tmp_path: Path, spelt: str
+) -> None:
+    settings = settings_for(netbox, tmp_path, spelt)
+    taken = snapshot.take(settings)
+    assert taken.meta.netbox_url == netbox.url
+    kept = snapshot.latest(settings)
+    assert kept is not None
+    assert kept.meta == taken.meta
+    assert snapshot.latest(settings_for(netbox, tmp_path)) is not None
+
+
 def test_a_torn_pair_of_files_is_not_used(settings: Settings) -> None:
     snapshot.take(settings)
     data = settings.state / "snapshots" / "latest.json"
@@ -107,15 +121,21 @@ def test_a_502_in_the_seventh_page_is_asked_again(
 ) -> None:
     monkeypatch.setattr(reading, "PAGE_SIZE", 500)
     away = times(2, answer(502, b"<html>Bad Gateway</html>", "text/html"))
+    starts: list[str] = []
 
     def in_page_seven(handler: Handler, path: str, query: dict[str, list[str]]) -> bool:
-        seventh = path == "dcim/interfaces" and query["offset"] == ["3000"]
-        return seventh and away(handler, path, query)
+        if path != "dcim/interfaces" or "start" not in query:
+            return False
+        (start,) = query["start"]
+        if start not in starts:
+            starts.append(start)
+        return starts.index(start) == 6 and away(handler, path, query)
 
     netbox.fault = in_page_seven
     assert snapshot.take(settings).snapshot.content == reference.content()
-    page_seven = [p for p in netbox.requests if "/dcim/interfaces/" in p and "offset=3000" in p]
-    assert len(page_seven) == 3
+    page_seven = f"&start={starts[6]}&"
+    again = [p for p in netbox.requests if "/dcim/interfaces/" in p and page_seven in p]
+    assert len(again) == 3
 
 
 def test_an_answer_that_breaks_off_is_asked_again(netbox: StandIn, settings: Settings) -> None:
@@ -190,11 +210,11 @@ def test_a_slow_netbox_is_waited_for_but_not_for_ever(
 
 
 def while_reading(netbox: StandIn, change: Any, rounds: int = 1) -> None:
-    """Make that change each time the interfaces' second page is read, at most `rounds` times."""
+    """Make that change each time the interfaces' lowest ids are read, at most `rounds` times."""
     left = [rounds]
 
     def fault(handler: Handler, path: str, query: dict[str, list[str]]) -> bool:
-        if path == "dcim/interfaces" and query.get("offset") == ["1000"] and left[0]:
+        if path == "dcim/interfaces" and query.get("start") == ["1"] and left[0]:
             left[0] -= 1
             change()
         return False
@@ -284,6 +304,41 @@ def test_an_object_that_appears_unlogged_is_noticed_by_its_count(
     taken = snapshot.take(settings, said.append)
     assert len(taken.snapshot.content.interfaces) == 4313
     assert "NetBox counts" in said[0]
+
+
+def test_one_that_goes_while_another_comes_loses_none(netbox: StandIn, settings: Settings) -> None:
+    """By pages that begin at a place in the list, every later one would begin one too late."""
+    interfaces = netbox.lists["dcim/interfaces"]
+
+    def swap() -> None:
+        interfaces[10**6] = dict(interfaces.pop(2000), id=10**6)
+
+    while_reading(netbox, swap)
+    taken = snapshot.take(settings)
+    assert {port.id for port in taken.snapshot.content.interfaces} == set(interfaces)
+
+
+@pytest.mark.parametrize(
+    "spread",
+    [
+        lambda number: number * 37,
+        lambda number: 10**7 + number,
+        lambda number: number if number <= 4000 else 10**9 + number,
+        lambda number: number**2,
+    ],
+    ids=["thin", "high", "torn", "thinning"],
+)
+def test_whatever_the_ids_all_are_read_in_few_requests(netbox: StandIn, spread: Any) -> None:
+    """NetBox gives an id once, so those of a NetBox in use have gaps of any size."""
+    path = "dcim/cable-terminations"
+    netbox.lists[path] = {
+        spread(number): {**end, "id": spread(number)} for number, end in netbox.lists[path].items()
+    }
+    granted = access.Access(url=netbox.url, token="nbt_k.t", mode="read", embedded=False)
+    content = reading.read_content(access.getter(access.connect(granted)))
+    assert content.cables == reference.content().cables
+    pages = -(-len(netbox.lists[path]) // reading.PAGE_SIZE)
+    assert sum(f"/api/{path}/" in asked for asked in netbox.requests) <= 2 * pages + 1
 
 
 def test_netbox_may_allow_smaller_pages(

@@ -11,9 +11,6 @@ from chapelle.model.finding import ObjectRef
 # IPAddressRoleChoices; ipam.constants, IPADDRESS_ROLES_NONUNIQUE.
 _SHARED_ROLES = frozenset({"anycast", "vip", "vrrp", "hsrp", "glbp", "carp"})
 
-# Interfaces that take their MAC address from another one.
-_BORROWED_MAC = frozenset({"virtual", "lag", "bridge"})
-
 type _Networks = dict[int | None, dict[tuple[int, int], dict[int, r.Prefix]]]
 
 
@@ -35,7 +32,7 @@ def duplicate_addresses(scene: Scene) -> Iterator[Fault]:
 
 def duplicate_macs(scene: Scene) -> Iterator[Fault]:
     """A MAC address is one port's: configuration and boot find a port by it."""
-    ports = (i for i in scene.content.interfaces if i.type not in _BORROWED_MAC)
+    ports = (i for i in scene.content.interfaces if i.type not in r.VIRTUAL_TYPES)
     for mac, alike in grouped(ports, lambda port: (port.mac_address or "").lower()).items():
         if len(alike) > 1:
             devices = dict.fromkeys(scene.device_ref(port.device) for port in alike)
@@ -53,7 +50,7 @@ def missing_macs(scene: Scene) -> Iterator[Fault]:
         without = [
             port.name
             for port in scene.dc.interfaces_by_device.get(server.id, ())
-            if port.enabled and port.type not in _BORROWED_MAC and not port.mac_address
+            if port.enabled and port.type not in r.VIRTUAL_TYPES and not port.mac_address
         ]
         if without:
             yield Fault(

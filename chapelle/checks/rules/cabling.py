@@ -9,8 +9,6 @@ from chapelle.model import records as r
 DATA_PORTS = 2
 FEEDS = 2
 
-_NOT_PORTS = frozenset({"virtual", "lag", "bridge"})
-
 
 def open_cables(scene: Scene) -> Iterator[Fault]:
     """A cable has two ends, and they are plugged into two things."""
@@ -63,7 +61,7 @@ def management_ports(scene: Scene) -> Iterator[Fault]:
 
 def _ports(scene: Scene, device: r.Device) -> list[r.Interface]:
     interfaces = scene.dc.interfaces_by_device.get(device.id, ())
-    return [port for port in interfaces if port.type not in _NOT_PORTS and port.enabled]
+    return [port for port in interfaces if port.type not in r.VIRTUAL_TYPES and port.enabled]
 
 
 def _switch(scene: Scene, port: r.Interface) -> str | None:

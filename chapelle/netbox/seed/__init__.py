@@ -7,16 +7,34 @@ counts a device's components in the device's row, and two requests would wait fo
 """
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from chapelle import files
 from chapelle.netbox import access, design
-from chapelle.netbox.expand import expand
+from chapelle.netbox.design import Design
+from chapelle.netbox.expand import Desired, expand
 from chapelle.netbox.seed.client import Client
+from chapelle.netbox.seed.lines import Lines
 from chapelle.netbox.seed.result import KindResult, SeedResult
 from chapelle.netbox.seed.seeder import Progress, Seeder
 from chapelle.settings import Settings
 
-__all__ = ["Client", "KindResult", "Progress", "SeedResult", "Seeder", "digest", "seed"]
+__all__ = [
+    "Client",
+    "KindResult",
+    "Lines",
+    "Progress",
+    "SeedResult",
+    "Seeder",
+    "alone",
+    "digest",
+    "seed",
+    "wanted",
+]
+
+Say = Callable[[str], None]
 
 
 def seed(
@@ -30,12 +48,29 @@ def seed(
         InputError: the design is wrong, or NetBox refuses an object.
         ChapelleError: NetBox is not running, does not answer, or does not know the token.
     """
-    intended = design.load(design.folder(settings.root))
-    desired = expand(intended)
+    intended, desired = wanted(settings)
     granted = access.access(settings, "read" if dry_run else "seed")
     client = Client(granted.url, access.connect(granted).http_session)
     tag = intended.customization.managed_tag.slug
     return Seeder(client, desired, tag=tag, dry_run=dry_run, progress=progress).run()
+
+
+def wanted(settings: Settings) -> tuple[Design, Desired]:
+    """The design of this clone, and what it expands to.
+
+    Raises:
+        InputError: the design is wrong; each mistake is named with its file and place.
+    """
+    intended = design.load(design.folder(settings.root))
+    return intended, expand(intended)
+
+
+@contextmanager
+def alone(settings: Settings, say: Say) -> Iterator[None]:
+    """While this lasts, no other command of this installation seeds its NetBox."""
+    lock = settings.state / "seeding.lock"
+    with files.locked(lock, lambda: say("waiting: another command seeds NetBox")):
+        yield
 
 
 def digest(settings: Settings) -> str:

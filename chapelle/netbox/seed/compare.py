@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from chapelle.netbox.decoding import plain
 from chapelle.netbox.expand.desired import CUSTOM, Item, Ref, refs
 from chapelle.netbox.seed.kinds import CONTENT_TYPES, Json
 
@@ -65,18 +66,6 @@ def _agrees(wanted: Any, current: Any, initial: bool) -> bool:
     if initial and current not in (None, ""):
         return True
     return bool(_comparable(wanted) == _comparable(current))
-
-
-def plain(value: Any) -> Any:
-    """What NetBox sends as what one writes: a choice's value, an object's id."""
-    if isinstance(value, list):
-        return [plain(member) for member in value]
-    if isinstance(value, dict):
-        if value.keys() == {"value", "label"}:
-            return value["value"]
-        if "id" in value and "url" in value:
-            return value["id"]
-    return value
 
 
 def _comparable(value: Any) -> Any:
