@@ -20,10 +20,13 @@ from chapelle.fabric import allocation, attachments
 from chapelle.fabric.platforms import Platform, platform
 from chapelle.fabric.switch import Overlay, Router, Switch, Vlan, Vrf
 from chapelle.model import records as r
-from chapelle.model.datacentre import ROUTING_ROLES, SWITCH_ROLES, VTEP_ROLES, Datacentre
-
-# The IPAM role of the prefixes that loopbacks are from.
-LOOPBACKS = "loopbacks"
+from chapelle.model.datacentre import (
+    LOOPBACKS,
+    ROUTING_ROLES,
+    SWITCH_ROLES,
+    VTEP_ROLES,
+    Datacentre,
+)
 
 _LARGEST_VNI = 65_535
 
@@ -68,7 +71,7 @@ def intent(dc: Datacentre, device: r.Device) -> Switch:
 
 def _router(dc: Datacentre, device: r.Device) -> Router:
     loopback = attachments.loopback(dc, device)
-    pools = loopback_pools(dc)
+    pools = dc.loopback_pools
     if not any(ipaddress.ip_address(loopback) in ipaddress.ip_network(pool) for pool in pools):
         raise InputError(
             "A loopback address is from no prefix that loopbacks are from.",
@@ -83,18 +86,6 @@ def _router(dc: Datacentre, device: r.Device) -> Router:
         loopbacks=pools,
         router_mac=allocation.router_mac(loopback),
     )
-
-
-def loopback_pools(dc: Datacentre) -> tuple[str, ...]:
-    """The IPv4 prefixes of the fabric's own routing table that loopbacks are from, in order."""
-    roles = {role.id for role in dc.content.roles if role.slug == LOOPBACKS}
-    found = {
-        ipaddress.ip_network(prefix.prefix)
-        for prefix in dc.content.prefixes
-        if prefix.role in roles and prefix.vrf is None
-    }
-    networks = [network for network in found if isinstance(network, ipaddress.IPv4Network)]
-    return tuple(str(network) for network in sorted(networks))
 
 
 # -- VLANs ----------------------------------------------------------------------------------------

@@ -57,14 +57,9 @@ def routing_identity(scene: Scene) -> Iterator[Fault]:
     for device in scene.placed:
         if scene.dc.role_of(device) not in ROUTING_ROLES:
             continue
-        loopbacks = [
-            address.address
-            for interface in scene.dc.interfaces_by_device.get(device.id, ())
-            for address in scene.dc.addresses_by_interface.get(interface.id, ())
-            if address.role == "loopback" and address.address.endswith("/32")
-        ]
+        loopbacks = scene.dc.loopbacks_by_device.get(device.id, ())
         asn = device.custom_fields.get(ASN)
-        if isinstance(asn, int) and len(loopbacks) == 1:
+        if isinstance(asn, int) and len(loopbacks) == 1 and loopbacks[0].endswith("/32"):
             continue
         yield Fault(
             objects=(scene.ref("devices", device),),
