@@ -7,10 +7,12 @@ with the namespaces. No systemd is needed, and no node.
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -74,16 +76,39 @@ class Namespace:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
-    def run(self, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command of the image in the namespaces."""
+    @cached_property
+    def pid(self) -> str:
+        """A process inside."""
         inside = subprocess.run(
             ["pgrep", "-P", str(self.process.pid)], capture_output=True, text=True, check=True
         )
-        target = inside.stdout.split()[0]
+        return inside.stdout.split()[0]
+
+    def run(self, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command of the image in the namespaces."""
         return subprocess.run(
-            ["nsenter", "-t", target, "-n", "-m", "-p", "chroot", str(self.root), *command],
+            ["nsenter", "-t", self.pid, "-n", "-m", "-p", "chroot", str(self.root), *command],
             input=text, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
+
+    def ip(self, *command: str) -> None:
+        """Change the namespace's links."""
+        subprocess.run(["nsenter", "-t", self.pid, "-n", "ip", *command], check=True)
+
+    def cable(self, port: str, other: "Namespace", far: str) -> None:
+        """A cable between a port here and one there."""
+        self.ip("link", "add", port, "type", "veth", "peer", "name", far, "netns", other.pid)
+        self.ip("link", "set", port, "up")
+        other.ip("link", "set", far, "up")
+
+    def vxlan(self, vni: int, local: str) -> None:
+        """A VXLAN device in a bridge."""
+        self.ip("link", "add", "br0", "type", "bridge")
+        self.ip("link", "add", f"vni{vni}", "type", "vxlan", "id", str(vni), "local", local,
+                "dstport", "4789", "nolearning")  # fmt: skip
+        self.ip("link", "set", f"vni{vni}", "master", "br0")
+        for link in ("br0", f"vni{vni}"):
+            self.ip("link", "set", link, "up")
 
     def write(self, path: str, text: str) -> None:
         """Write a file below one of the places in memory."""
@@ -117,6 +142,13 @@ class Router(Namespace):
         done = self.run("vtysh", "-c", command)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def wait(self, command: str, pattern: str, seconds: float = 45) -> None:
+        """Until vtysh's answer to a command has what the pattern matches."""
+        end = time.monotonic() + seconds
+        while not re.search(pattern, said := self.vtysh(command)):
+            assert time.monotonic() < end, said
+            time.sleep(0.3)
 
     def running(self) -> str:
         """The running configuration."""

@@ -117,6 +117,35 @@ def test_a_line_that_is_hidden_would_be_found(root: Path) -> None:
         assert "timers bgp 60 180" in diff("frr", frr.running(), candidate)
 
 
+def test_a_vlan_reaches_the_other_leaf_over_a_spine_and_avoids_one_that_is_drained(
+    root: Path,
+) -> None:
+    names = {"leaf-a1-1a": "swp1", "leaf-a1-1b": "swp2"}
+    spine = SWITCHES["spine-a1"]
+    with (
+        Router(root, ()) as above,
+        Router(root, ()) as first,
+        Router(root, ()) as second,
+    ):
+        for (name, port), leaf in zip(names.items(), (first, second), strict=True):
+            above.cable(port, leaf, "swp49")
+            router = SWITCHES[name].router
+            assert router is not None
+            leaf.vxlan(10101, router.loopback)
+            leaf.reload(merge("frr", leaf.running(), render(SWITCHES[name])))
+        above.reload(merge("frr", above.running(), render(spine)))
+
+        # The other leaf is the next hop, not the spine that tells of it.
+        first.wait("show bgp l2vpn evpn route type multicast", r"\*> \[3\].*\n +10\.67\.0\.2 ")
+        first.wait("show evpn vni 10101", r"10\.67\.0\.2 flood: HER")
+        first.wait("show bfd peers brief", r"fe80::.* up ")
+        first.wait("show ip route 10.67.0.2/32", r"via swp49|, swp49")
+
+        drained = msgspec.structs.replace(spine, drained=True)
+        above.reload(merge("frr", above.running(), render(drained)))
+        first.wait("show bgp ipv4 unicast 10.67.0.2/32", "localpref 0,")
+
+
 @pytest.mark.parametrize("spoil", [False, True])
 def test_networkd_knows_every_key(spoil: bool, root: Path) -> None:
     """It ignores what it does not know, with a line in its log that names the file."""
