@@ -228,9 +228,9 @@ class Frr:
             cd {RUN} 2>/dev/null || {{ echo "nothing was armed"; exit 3; }}
             [ ! -e fired ] || {{ echo "the revert to $(cat fired) has fired"; exit 3; }}
             [ -e armed ] || {{ echo "nothing is armed"; exit 3; }}
-            read -r pending _ <armed
+            read -r pending _ <armed || {{ echo "it has just fired"; exit 3; }}
             [ "$pending" = "$1" ] || {{ echo "what is armed is $pending"; exit 3; }}
-            mv armed confirmed || {{ echo "it has just fired"; exit 3; }}
+            mv armed confirmed 2>/dev/null || {{ echo "it has just fired"; exit 3; }}
             systemctl stop chapelle-revert.timer || :"""
         _checkpoint(name)
         done = self._shell.root(script, name)
@@ -278,8 +278,9 @@ class Frr:
     def pending(self) -> Pending | None:
         """See the contract."""
         script = f"""
-            [ -e {RUN}/armed ] && systemctl -q is-active chapelle-revert.timer || exit 0
-            cat {RUN}/armed /proc/uptime"""
+            armed=$(cat {RUN}/armed 2>/dev/null) || exit 0  # it may fire at any moment
+            systemctl -q is-active chapelle-revert.timer || exit 0
+            echo "$armed"; cat /proc/uptime"""
         said = self._shell.must(script, purpose="say whether it is armed").split()
         if not said:
             return None
