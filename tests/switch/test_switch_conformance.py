@@ -158,6 +158,26 @@ def test_it_is_armed_once(rig: Rig) -> None:
         switch.revert(NAME)
 
 
+def test_several_candidates_may_be_applied_under_one_revert(rig: Rig) -> None:
+    with rig.open() as switch:
+        before = switch.running()
+        changed = rig.changed(before)
+        switch.checkpoint(NAME)
+        switch.arm(NAME, rig.long)
+        switch.apply(changed)
+        after = switch.running()
+        switch.apply(before)
+        assert switch.running() == before
+        rig.armed(switch, NAME)
+        with rig.open() as second, pytest.raises(SwitchError):
+            second.arm(NAME, rig.long)
+        switch.apply(changed)
+        assert switch.running() == after
+        rig.armed(switch, NAME)
+        switch.revert(NAME)
+        assert switch.running() == before
+
+
 def test_it_goes_back_when_asked(rig: Rig) -> None:
     with rig.open() as switch:
         before = switch.running()

@@ -114,10 +114,12 @@ class AristaEos:
         self._armed = (name, seconds)
 
     def apply(self, candidate: str) -> None:
-        """See the contract. The commit is atomic: it happens whole, or not at all."""
-        if self._armed is None:
-            raise names.not_armed(self._target, "nothing was applied")
-        name, seconds = self._armed
+        """See the contract. The commit is atomic: it happens whole, or not at all.
+
+        A second one while the timer of the first runs goes back first, so that the time that is
+        left goes on to lead to the checkpoint.
+        """
+        name, seconds = self._armed or self._taken_back(candidate)
         self._stage(name, candidate)
         timer = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
         answer = self._cli.say(f"commit timer {timer}", timeout=120.0)
@@ -200,6 +202,15 @@ class AristaEos:
             if self._cli.session.alive:
                 self._cli.must("abort")
         return f"{said}\n" if said else ""
+
+    def _taken_back(self, candidate: str) -> tuple[str, int]:
+        """End a commit that was not confirmed; its name, and the seconds that it had left."""
+        pending = self.pending()
+        if pending is None:
+            raise names.not_armed(self._target, "nothing was applied")
+        self.check(candidate)
+        self._abort(pending.checkpoint)
+        return pending.checkpoint, max(1, int(pending.seconds))
 
     def _stage(self, name: str, candidate: str) -> None:
         """Put a candidate into a session of that name, and stay in it.

@@ -118,12 +118,15 @@ class CiscoNxos:
         self._armed = (name, seconds)
 
     def apply(self, candidate: str) -> None:
-        """See the contract. The device applies all of it, or restores what ran."""
+        """See the contract. The device applies all of it, or restores what ran.
+
+        A second one while the timer of the first runs goes back first, so that the time that is
+        left goes on to lead to the checkpoint.
+        """
+        name, seconds = self._armed or self._still_armed()
+        self.check(candidate)
         if self._armed is None:
-            raise names.not_armed(self._target, "nothing was applied")
-        name, seconds = self._armed
-        self._see_that_nobody_is_at_work()
-        self._put(CANDIDATE, candidate)
+            self.revert(name)
         self._put(ARMED, f"{name}\n")
         said = self._replace(f"commit-timeout {seconds}")
         if REPLACED not in said:
@@ -186,6 +189,16 @@ class CiscoNxos:
     def facts(self) -> Facts:
         """See the contract."""
         return nxos_facts.read(self._cli, self.identify())
+
+    def _still_armed(self) -> tuple[str, int]:
+        """What the device is armed with: the checkpoint's name, and the seconds that are left."""
+        pending = self.pending()
+        if pending is None:
+            raise names.not_armed(self._target, "nothing was applied")
+        seconds = int(pending.seconds)
+        if seconds < SHORTEST:
+            raise names.no_such_time(self._target, seconds, SHORTEST, LONGEST)
+        return pending.checkpoint, seconds
 
     def _put(self, name: str, text: str) -> None:
         """Write a file on bootflash, which the SFTP server shows as /bootflash."""

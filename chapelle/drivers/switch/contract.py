@@ -136,6 +136,10 @@ class Switch(Protocol):
     def apply(self, candidate: str) -> None:
         """Make the candidate the running configuration. Only after `arm`.
 
+        It may be called again with another candidate before `confirm`: the revert still leads to
+        the checkpoint, at the time that was armed. Where the device arms with the change, it goes
+        back to the checkpoint for a moment in between.
+
         Raises:
             SwitchError: nothing was armed; or the device refused some of it. What is running now
                 is the old configuration or some mixture, and the armed revert ends that: `revert`.
