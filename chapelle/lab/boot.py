@@ -19,7 +19,7 @@ from typing import Self
 
 import msgspec
 
-from chapelle.lab import cgroup, node, wires
+from chapelle.lab import cgroup, node, uml, wires
 from chapelle.lab.spec import Node
 from chapelle.settings import Settings
 
@@ -43,7 +43,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Booting(msgspec.Struct, frozen=True, kw_only=True):
-    """A node on its way; `deadline` by the monotonic clock."""
+    """A node on its way; `deadline` by the monotonic clock.
+
+    A node with a kernel of its own does not tell when it has booted; that it answers does.
+    """
 
     node: Node
     process: subprocess.Popen[bytes]
@@ -152,13 +155,30 @@ class Boot:
         self._booting: dict[int, _Booting] = {}
         self._booted: dict[str, tuple[Node, float]] = {}
         self._failures: list[Failure] = []
+        self._namespaces: dict[str, int] = {}
 
-    def run(self, to_start: Sequence[Node], already: Sequence[Node]) -> list[Failure]:
+    def run(
+        self, to_start: Sequence[Node], already: Sequence[Node], namespaces: dict[str, int]
+    ) -> list[Failure]:
         """Start nodes, and wait until they and those that run already answer.
+
+        Arguments:
+            to_start: nodes that do not run.
+            already: nodes that run.
+            namespaces: a descriptor of the network namespace of each of `to_start`, by name; they
+                are closed.
 
         Returns:
             The nodes that do not, each with the reason; they are left as they are.
         """
+        self._namespaces = dict(namespaces)
+        try:
+            return self._run(to_start, already)
+        finally:
+            for namespace in self._namespaces.values():
+                os.close(namespace)
+
+    def _run(self, to_start: Sequence[Node], already: Sequence[Node]) -> list[Failure]:
         pending = deque(to_start)
         total = len(to_start) + len(already)
         self._booted = {each.ip: (each, time.monotonic() + ANSWER_SECONDS) for each in already}
@@ -169,15 +189,20 @@ class Boot:
                 if self._booting:
                     self._note_ready(readiness.wait(0 if self._booted else TICK_SECONDS))
                 self._note_dead()
+                self._note_answering()
                 self._probe(PROBE_SECONDS if not self._booting else TICK_SECONDS)
                 unfinished = len(pending) + len(self._booting) + len(self._booted)
                 self._progress(total - unfinished - len(self._failures), total)
         return self._failures
 
     def _launch(self, each: Node) -> None:
-        namespace = self._hub.wire(each)
+        namespace = self._namespaces.pop(each.name)
         try:
-            process = node.launch(self._settings, each, namespace, self._groups, self._notify)
+            if each.kind == "uml":
+                home = node.folder(self._settings) / each.name
+                process = uml.launch(each, home, namespace, self._groups)
+            else:
+                process = node.launch(self._settings, each, namespace, self._groups, self._notify)
         finally:
             os.close(namespace)
         deadline = time.monotonic() + BOOT_SECONDS
@@ -187,6 +212,15 @@ class Boot:
         for pid in pids & self._booting.keys():
             each = self._booting.pop(pid).node
             self._booted[each.ip] = (each, time.monotonic() + ANSWER_SECONDS)
+
+    def _note_answering(self) -> None:
+        """Of the nodes that do not tell, those that answer have booted."""
+        silent = {b.node.ip: pid for pid, b in self._booting.items() if b.node.kind == "uml"}
+        if silent:
+            for address in answering(
+                self._hub.namespace, silent, self._source, seconds=TICK_SECONDS
+            ):
+                self._note_ready({silent[address]})
 
     def _note_dead(self) -> None:
         for pid, booting in list(self._booting.items()):

@@ -4,13 +4,15 @@ Each function names a host of this state's running lab. A node is looked after f
 entering its namespaces, so that it works while ssh, the network or the disk of the node does not.
 """
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import ca, cgroup, node, twin, wires
+from chapelle.lab import ca, cgroup, node, notes, wires
+from chapelle.lab.ports import End
 from chapelle.lab.spec import Node
 from chapelle.settings import Settings
 
@@ -43,14 +45,22 @@ def frozen(settings: Settings, host: str) -> Iterator[None]:
 def run(settings: Settings, host: str, command: str) -> str:
     """Run a shell command on the node as root; returns what it prints.
 
+    A node with a kernel of its own has to be logged in to.
+
     Raises:
         ChapelleError: the node is down, or the command fails.
     """
-    pid = cgroup.Tree(settings).running().get(host, 0)
-    if not pid:
+    running = cgroup.Tree(settings).running()
+    full = _known(settings, host).kind == "uml"
+    if not running.get(host, 0) and not (full and host in running):
         raise ChapelleError(f"Node {host} is down.", remedy="invoke lab.up")
+    if full:
+        shell = f"sudo /bin/sh -euc {shlex.quote(command)}"
+        enter = [str(ca.folder(settings) / "ssh"), host, shell]
+    else:
+        enter = ["nsenter", f"--target={running[host]}", "--all", "--", "/bin/sh", "-euc", command]
     result = subprocess.run(
-        ["nsenter", f"--target={pid}", "--all", "--", "/bin/sh", "-euc", command],
+        enter,
         capture_output=True,
         text=True,
         check=False,
@@ -98,25 +108,45 @@ def replace_host_key(settings: Settings, host: str) -> None:
     )
 
 
-def unplug(settings: Settings, host: str) -> None:
-    """Pull all cables of the node."""
-    _cables(settings, host, plugged=False)
+def unplug(settings: Settings, host: str, port: str | None = None) -> None:
+    """Pull the cable of one port of the node, or all of them: its ports lose their carrier."""
+    _cables(settings, host, port, plugged=False)
 
 
-def plug(settings: Settings, host: str) -> None:
-    """Plug all cables of the node in again."""
-    _cables(settings, host, plugged=True)
+def plug(settings: Settings, host: str, port: str | None = None) -> None:
+    """Plug the cable of one port of the node, or all of them, in again."""
+    _cables(settings, host, port, plugged=True)
 
 
-def _cables(settings: Settings, host: str, *, plugged: bool) -> None:
+def _cables(settings: Settings, host: str, port: str | None, *, plugged: bool) -> None:
+    """The far end of each cable is set down or up: the node's own end is as the node left it.
+
+    Between full kernels frames are lost both ways; neither sees its carrier go.
+
+    Raises:
+        ChapelleError: the node has no such port, or the node at the far end is down.
+    """
     each = _known(settings, host)
+    lab = notes.read(settings)
+    ends = [end for c in lab.cables for end in ((c.a, c.b), (c.b, c.a))] if lab else []
+    far = {near.port: other for near, other in ends if near.node == host}
+    ports = [own.name for own in each.ports if port in {None, own.name}]
+    if not ports:
+        raise ChapelleError(f"Node {host} has no port {port}.", where="lab.json")
     with wires.Hub(ca.namespace_path(settings)) as hub:
-        for port in each.ports:
-            hub.set_cable(host, port.name, plugged=plugged)
+        for name in ports:
+            other = far.get(name)
+            if other is None:
+                hub.set_link(wires.port_name(host, name), up=plugged)
+            elif each.kind == "uml":
+                for end in (End(node=host, port=name), other):
+                    hub.set_tunnel(end, up=plugged)
+            else:
+                run(settings, other.node, f"ip link set {other.port} {'up' if plugged else 'down'}")
 
 
 def _known(settings: Settings, host: str) -> Node:
-    known = twin.read(settings)
+    known = notes.read(settings)
     if known is None or host not in known.hosts:
         raise ChapelleError(f"The lab has no node {host}.", remedy="invoke lab.up")
     return known.hosts[host].node

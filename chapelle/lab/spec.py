@@ -1,33 +1,37 @@
-"""What the lab needs to know of a server and of its network, taken from the model."""
+"""What the lab needs to know of a server or switch and of its network, taken from the model."""
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
-from chapelle.errors import InputError
+from chapelle.lab import ports
+from chapelle.lab.ports import End, Port, wrong
 from chapelle.model import records as r
-from chapelle.model.datacentre import Datacentre
+from chapelle.model.datacentre import SERVER_ROLES, SWITCH_ROLES, Datacentre
 
 TIME_SERVER = re.compile(r"time\d+\.")
 
 # RFC 1123, and what Linux takes for a host name.
 HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
-# Linux' IFNAMSIZ, less the final zero.
-INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
+# The platform of switches that there are nodes of, and the role that stands for all of servers.
+SWITCH_PLATFORM = "frr"
+SERVER = "server"
+SPINE = "spine"
 
-
-class Port(msgspec.Struct, frozen=True, kw_only=True):
-    """A network port of a node: name, MAC address or None for a random one."""
-
-    name: str
-    mac: str | None
+Kind = Literal["nspawn", "uml"]
+KINDS: tuple[Kind, ...] = ("nspawn", "uml")
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A server as the lab builds it. `address` has its prefix length, `gateway` has none."""
+    """A server or switch as the lab builds it.
+
+    `address` has its prefix length, `gateway` has none; both are of the port `management`, which is
+    the first one if that is empty. `role` is `server`, or a switch's role in NetBox.
+    """
 
     name: str
     fqdn: str
@@ -36,6 +40,20 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     ports: tuple[Port, ...]
     aisle: str
     rack: str
+    role: str = SERVER
+    serial: str = ""
+    management: str = ""
+    kind: Kind = "nspawn"
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is a switch."""
+        return self.role != SERVER
+
+    @property
+    def management_port(self) -> str:
+        """The name of the port that carries the address."""
+        return self.management or self.ports[0].name
 
     @property
     def ip(self) -> str:
@@ -48,72 +66,150 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return ipaddress.IPv4Interface(self.address).network
 
 
+class Cable(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A cable between two nodes; `a` sorts before `b`."""
+
+    a: End
+    b: End
+
+
 class Services(msgspec.Struct, frozen=True, kw_only=True):
     """The hub's own addresses, with prefix lengths: those of the time servers."""
 
     time: tuple[str, ...]
 
 
-def node(dc: Datacentre, name: str) -> Node:
-    """The node for the server of that name.
+def kind(text: str) -> Kind:
+    """A kind of node as a person typed it.
 
     Raises:
-        InputError: NetBox does not say enough of it: the message says what is missing.
+        InputError: there is no such kind.
+    """
+    for known in KINDS:
+        if text == known:
+            return known
+    raise wrong("kind of node", "--kind", " or ".join(KINDS), text)
+
+
+def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str] = ()) -> Node:
+    """The node for the server or switch of that name.
+
+    Arguments:
+        dc: the datacentre.
+        name: of a device.
+        kind: of the node.
+        full: the names of all nodes with a kernel of their own, to which such a node has cables.
+
+    Raises:
+        InputError: NetBox does not say enough of it, or it is neither: the message says what is
+            missing.
     """
     device = dc.device(name)
     where = f"device {name}"
     if not HOSTNAME.fullmatch(name):
-        raise _wrong("name", where, "lower-case letters, digits and hyphens, 63 at most", name)
-    primary = dc.primary_ip4(device)
-    if primary is None:
-        raise _wrong("primary IPv4 address", where, "an address of one of its interfaces", "none")
-    try:
-        interface = ipaddress.IPv4Interface(primary.address)
-    except ValueError as error:
-        raise _wrong("primary IPv4 address", where, "an IPv4 address", str(error)) from error
-    first = interface.network.network_address + 1
-    if interface.network.prefixlen > 30 or interface.ip == first:
-        expected = "one inside a prefix whose first address is the gateway"
-        raise _wrong("primary IPv4 address", where, expected, primary.address)
+        raise wrong("name", where, "lower-case letters, digits and hyphens, 63 at most", name)
+    role = _role(dc, device, where)
+    primary = address = dc.primary_ip4(device)
+    machine = ports.Machine(dc=dc, device=device, full=full if kind == "uml" else None)
+    if role == SERVER and kind == "uml":
+        # All of its data ports are what is tried out: it is reached as if its management controller
+        # were the machine itself.
+        address = dc.ip_addresses.get(device.oob_ip or 0)
+    interface = ports.network_address(address, where)
+    management = None
+    if role != SERVER or kind == "uml":
+        management = ports.management(machine, address)
+    if management is None:
+        found = ports.of_server(machine)
+    elif role == SERVER:
+        found = ports.of_full_server(machine, management)
+    else:
+        found = ports.of_switch(machine, management, interface.network)
     rack = dc.racks.get(device.rack or 0)
     return Node(
         name=name,
-        fqdn=primary.dns_name or name,
+        fqdn=(primary.dns_name if primary else "") or name,
         address=str(interface),
-        gateway=str(first),
-        ports=_ports(dc, device, where),
+        gateway=str(interface.network.network_address + 1),
+        ports=found,
         aisle=dc.aisle_number(device) or "",
         rack=rack.name if rack else "",
+        role=role,
+        serial="" if management is None else device.serial,
+        management="" if management is None else management.name,
+        kind=kind,
     )
 
 
-def _ports(dc: Datacentre, device: r.Device, where: str) -> tuple[Port, ...]:
-    ports = []
-    for interface in dc.interfaces_by_device.get(device.id, ()):
-        if interface.mgmt_only or interface.type in r.VIRTUAL_TYPES:
-            continue
-        if not INTERFACE_NAME.fullmatch(interface.name):
-            raise _wrong("interface name", where, "a name that Linux takes", interface.name)
-        ports.append(Port(name=interface.name, mac=interface.mac_address))
-    if not ports:
-        raise _wrong("interfaces", where, "a port that is not for management only", "none")
-    return tuple(sorted(ports, key=lambda port: port.name))
+def _role(dc: Datacentre, device: r.Device, where: str) -> str:
+    if dc.is_server(device):
+        return SERVER
+    role = dc.role_of(device)
+    if role not in SWITCH_ROLES:
+        raise wrong("role", where, "one of a server or of a switch", role)
+    platform = dc.platforms.get(device.platform or 0)
+    if platform is None or platform.slug != SWITCH_PLATFORM:
+        found = platform.slug if platform else "none"
+        raise wrong("platform of a switch", where, SWITCH_PLATFORM, found)
+    return role
 
 
-def nodes(dc: Datacentre, hosts: Sequence[str]) -> list[Node]:
+def nodes(
+    dc: Datacentre,
+    hosts: Sequence[str],
+    kinds: Mapping[str, Kind] | None = None,
+    full: Collection[str] = (),
+) -> list[Node]:
     """The nodes for all of `hosts`, each once, in order.
+
+    Arguments:
+        dc: the datacentre.
+        hosts: names of servers and switches.
+        kinds: what kind of node each is to be, by name; `nspawn` if it is not there.
+        full: the names of other nodes with a kernel of their own.
 
     Raises:
         InputError: as `node`, or two of them have one address.
     """
-    found = [node(dc, name) for name in dict.fromkeys(hosts)]
+    chosen: dict[str, Kind] = {name: (kinds or {}).get(name, "nspawn") for name in hosts}
+    full = {*full, *(name for name, kind in chosen.items() if kind == "uml")}
+    found = [node(dc, name, kind, full) for name, kind in chosen.items()]
     by_ip: dict[str, Node] = {}
     for each in found:
         other = by_ip.setdefault(each.ip, each)
         if other is not each:
-            raise _wrong("address", f"device {each.name}", "an address of its own", f"{each.ip}, "
+            raise wrong("address", f"device {each.name}", "an address of its own", f"{each.ip}, "
                          f"which {other.name} has too")  # fmt: skip
     return found
+
+
+def cables(dc: Datacentre, nodes: Iterable[Node]) -> list[Cable]:
+    """NetBox's cables of which both ends are ports of these nodes, and of one kind of node.
+
+    The management ports of full kernels always lead to the hub.
+    """
+    ends: dict[int, End] = {}
+    kinds = {}
+    for each in nodes:
+        kinds[each.name] = each.kind
+        names = {port.name for port in each.ports if port.dark or each.kind == "nspawn"}
+        for interface in dc.interfaces_by_device.get(dc.device(each.name).id, ()):
+            if interface.name in names:
+                ends[interface.id] = End(node=each.name, port=interface.name)
+    found = set()
+    for number, end in ends.items():
+        peer = dc.peer_interface(dc.interfaces[number])
+        other = ends.get(peer.id) if peer else None
+        if other is not None and other != end and kinds[other.node] == kinds[end.node]:
+            a, b = sorted([end, other])
+            found.add(Cable(a=a, b=b))
+    return sorted(found)
+
+
+def names(dc: Datacentre) -> set[str]:
+    """The names of all that there can be nodes of: servers and switches."""
+    roles = {*SERVER_ROLES, *SWITCH_ROLES}
+    return {name for name, device in dc.devices_by_name.items() if dc.role_of(device) in roles}
 
 
 def services(dc: Datacentre) -> Services:
@@ -151,14 +247,31 @@ def scope(
         servers = [server for server in servers if server.rack == wanted]
     if hosts is not None:
         if not (hosts.isascii() and hosts.isdecimal()) or int(hosts) < 1:
-            raise _wrong("number of hosts", "--hosts", "a whole number from 1 up", hosts)
+            raise wrong("number of hosts", "--hosts", "a whole number from 1 up", hosts)
         servers = servers[: int(hosts)]
     if not servers:
-        raise _wrong("scope", "the snapshot of NetBox", "one server at least", "none")
+        raise wrong("scope", "the snapshot of NetBox", "one server at least", "none")
     return [server.name for server in servers if server.name]
 
 
-def _wrong(what: str, where: str, expected: str, found: str) -> InputError:
-    return InputError(
-        f"The lab cannot use this {what}.", where=where, expected=expected, found=repr(found)
-    )
+def switches(dc: Datacentre, *, aisle: str | None = None, rack: str | None = None) -> list[str]:
+    """The names of the switches that belong to a scope as `scope` has it; spines always do.
+
+    Of an aisle they are those that stand in it, of a rack the leafs that its servers are cabled to:
+    each leaf has a cable to every spine.
+
+    Raises:
+        InputError: there is no such aisle or rack.
+    """
+    named = [d for d in dc.devices_by_name.values() if dc.role_of(d) in SWITCH_ROLES]
+    chosen = {device.name or "" for device in named}
+    if aisle is not None:
+        dc.aisle(aisle)
+        chosen = {device.name or "" for device in named if dc.aisle_number(device) == aisle}
+    if rack is not None:
+        wanted = dc.rack(rack).id
+        chosen &= {
+            name for each in dc.servers if each.rack == wanted for name in dc.leaf_pair(each)
+        }
+    spines = {device.name or "" for device in named if dc.role_of(device) == SPINE}
+    return sorted(chosen | spines)

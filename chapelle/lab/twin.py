@@ -9,18 +9,32 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from chapelle.errors import ChapelleError, HostsFailedError, RefusedError
-from chapelle.lab import boot, ca, cgroup, files, image, limits, node, spec, timeserver, wires
+from chapelle.lab import (
+    boot,
+    ca,
+    cabling,
+    cgroup,
+    files,
+    image,
+    limits,
+    node,
+    notes,
+    spec,
+    timeserver,
+    uml,
+    wires,
+)
 from chapelle.model.datacentre import Datacentre
 from chapelle.settings import Settings
 
-Say = Callable[[str], None]
+Say = notes.Say
 
 # What a node writes to its layer while it is configured, at most, as measured.
 NODE_BYTES = 24 << 20
@@ -33,35 +47,6 @@ PROGRAMS = {
 }
 
 
-class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as `lab.json` has it.
-
-    `pid` is its init's as the machine sees it, 0 if the node was down when the file was written.
-    """
-
-    node: spec.Node
-    address: str
-    aisle: str
-    rack: str
-    pid: int = 0
-
-
-class Lab(msgspec.Struct, frozen=True, kw_only=True):
-    """What `lab.json` says.
-
-    `kernel` tells which kinds of link can be made here; `source` is our own address towards nodes.
-    """
-
-    instance: str
-    netns: str
-    started: float
-    kernel: dict[str, bool]
-    image: str
-    limits: limits.Raised
-    hosts: dict[str, Host]
-    source: str = ""
-
-
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One node's state: `up` (sshd answers), `silent` (runs, does not answer) or `down`."""
 
@@ -72,10 +57,6 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
 
 
-def _file(settings: Settings) -> Path:
-    return settings.state / "lab" / "lab.json"
-
-
 def _lock(settings: Settings) -> Path:
     return settings.state / "lab.lock"
 
@@ -84,84 +65,60 @@ def _notify(settings: Settings) -> Path:
     return Path("/run") / f"chap-{settings.instance}.notify"
 
 
-def read(settings: Settings) -> Lab | None:
-    """What is known of this state's lab, or None.
-
-    Raises:
-        ChapelleError: the file cannot be understood.
-    """
-    try:
-        return msgspec.json.decode(_file(settings).read_bytes(), type=Lab)
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError as error:
-        raise ChapelleError(
-            "The lab's notes cannot be read.",
-            where=str(_file(settings)),
-            expected="what lab.up writes",
-            found=str(error),
-            remedy="invoke lab.down, then lab.up",
-        ) from error
-
-
 def up(
     settings: Settings,
     dc: Datacentre,
     hosts: Sequence[str],
     say: Say = lambda _: None,
     progress: boot.Progress = lambda _done, _total: None,
-) -> Lab:
-    """See that the nodes for these servers run and answer; nodes that do are left alone.
+    *,
+    kinds: Mapping[str, spec.Kind] | None = None,
+) -> notes.Lab:
+    """See that the nodes for these servers and switches run and answer, cabled as NetBox says.
+
+    Nodes that run are left alone, but for cables that lead to others.
 
     Arguments:
         settings: whose lab.
         dc: the datacentre that the nodes are taken from.
-        hosts: names of servers.
+        hosts: names of servers and switches.
         say: told of each thing that is done, one line each.
         progress: told how many nodes of how many answer.
+        kinds: what kind of node each is to be, by name; `nspawn` if it is not there.
 
     Raises:
-        InputError: NetBox does not say enough of a server.
+        InputError: NetBox does not say enough of a server or switch.
         RefusedError: not root, a program is missing, or no space; nothing was changed.
         HostsFailedError: some nodes did not come up; the message names them.
     """
     _require_means()
-    wanted = spec.nodes(dc, hosts)
+    wanted = spec.nodes(dc, hosts, kinds, notes.full_kernels(notes.read(settings)))
+    if any(each.kind == "uml" for each in wanted):
+        _require(uml.missing(), f"apt-get install {uml.PACKAGE}")
     services = spec.services(dc)
     files.directory(settings.state)
     with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
         root = image.ensure(settings, say)
-        known = read(settings)
+        known = notes.read(settings)
         ca.ensure(settings)
         groups = cgroup.Tree(settings)
         groups.make()
-        doomed = _retired(dc, wanted, known, say)
+        doomed = notes.retired(dc, wanted, known, say)
         groups.kill(doomed)
         if not wires.is_namespace(ca.namespace_path(settings)):
             groups.kill(groups.running())  # whatever runs has lost its cables with the hub
         for name in doomed:
             shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
+        groups.kill(notes.recabled(wanted, known, say))
         running = groups.running()
-        start = [each for each in wanted if each.name not in running]
-        files.directory(node.folder(settings))
-        new = [each for each in start if not (node.folder(settings) / each.name).exists()]
-        files.require_space(settings.state, NODE_BYTES * len(new), f"{len(new)} more nodes")
-        hosts_known = _hosts(dc, wanted, known)
-        strangers = cgroup.nodes_on_machine() - len(running)
-        number = len(hosts_known) + strangers
-        raised = limits.raise_for(number, known.limits if known else {}, say)
-        lab = Lab(
-            instance=settings.instance,
-            netns=str(ca.namespace_path(settings)),
-            started=known.started if known else time.time(),
-            kernel=wires.kernel_support(),
-            image=str(root),
-            limits=raised,
-            hosts=hosts_known,
-            source=services.time[0].partition("/")[0] if services.time else "",
-        )
-        _write(settings, lab)
+        # Servers are reached through switches, so switches start first.
+        start = sorted((e for e in wanted if e.name not in running), key=lambda e: not e.is_switch)
+        _require_room(settings, start)
+        lab = _intended(settings, dc, wanted, known, root=root, running=len(running), say=say)
+        notes.write(settings, lab)
         with wires.Hub(Path(lab.netns)) as hub:
+            for name in doomed:
+                hub.unwire(known.hosts[name].node if known else lab.hosts[name].node)
             hub.prepare(wanted, services)
             if services.time:
                 timeserver.start(settings, root, hub.namespace, groups)
@@ -170,6 +127,9 @@ def up(
                 node.prepare(settings, each, root, signer)
             if start:
                 say(f"starting {len(start)} nodes")
+            nodes = {name: host.node for name, host in lab.hosts.items()}
+            cables = cabling.Cabling(hub, nodes, lab.cables, groups.processes())
+            namespaces = cables.connect(start, known.cables if known else ())
             boots = boot.Boot(
                 settings,
                 hub=hub,
@@ -178,7 +138,8 @@ def up(
                 source=lab.source,
                 progress=progress,
             )
-            failures = boots.run(start, [each for each in wanted if each.name in running])
+            already = [each for each in wanted if each.name in running]
+            failures = boots.run(start, already, namespaces)
         lab = _note_processes(settings, groups, lab)
     if failures:
         raise HostsFailedError(
@@ -190,6 +151,40 @@ def up(
     return lab
 
 
+def _require_room(settings: Settings, start: Sequence[spec.Node]) -> None:
+    files.directory(node.folder(settings))
+    new = [each for each in start if not (node.folder(settings) / each.name).exists()]
+    files.require_space(settings.state, NODE_BYTES * len(new), f"{len(new)} more nodes")
+
+
+def _intended(
+    settings: Settings,
+    dc: Datacentre,
+    wanted: Sequence[spec.Node],
+    known: notes.Lab | None,
+    *,
+    root: Path,
+    running: int,
+    say: Say,
+) -> notes.Lab:
+    """What the lab is to be; the kernel's limits are raised for it."""
+    services = spec.services(dc)
+    hosts = notes.hosts_of(dc, wanted, known)
+    strangers = cgroup.nodes_on_machine() - running
+    raised = limits.raise_for(len(hosts) + strangers, known.limits if known else {}, say)
+    return notes.Lab(
+        instance=settings.instance,
+        netns=str(ca.namespace_path(settings)),
+        started=known.started if known else time.time(),
+        kernel=wires.kernel_support(),
+        image=str(root),
+        limits=raised,
+        hosts=hosts,
+        source=services.time[0].partition("/")[0] if services.time else "",
+        cables=tuple(spec.cables(dc, [host.node for host in hosts.values()])),
+    )
+
+
 def _require_means() -> None:
     if os.geteuid() != 0:
         raise RefusedError(
@@ -198,61 +193,29 @@ def _require_means() -> None:
             found=f"user id {os.geteuid()}",
             remedy="run it with sudo",
         )
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    missing = {p: package for p, package in PROGRAMS.items() if not shutil.which(p)}
+    _require(missing, "run ./bootstrap once, or apt-get install " + " ".join(missing.values()))
+
+
+def _require(missing: Mapping[str, str], remedy: str) -> None:
     if missing:
         raise RefusedError(
             "Programs that the lab needs are missing.",
-            expected=", ".join(PROGRAMS),
-            found=f"nothing of {', '.join(missing)}",
-            remedy="run ./bootstrap once, or apt-get install " + " ".join(missing),
+            expected=", ".join(missing),
+            found=f"nothing of {', '.join(missing.values())}",
+            remedy=remedy,
         )
 
 
-def _retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:
-    """The nodes whose server NetBox no longer has, or describes otherwise than it did."""
-    old = {name: host.node for name, host in known.hosts.items()} if known else {}
-    servers = {server.name for server in dc.servers}
-    now = {each.name: each for each in wanted}
-    gone = [name for name in old if name not in servers]
-    moved = [name for name in old if name in now and now[name] != old[name]]
-    for name in gone:
-        say(f"removing {name}: NetBox has no such server any more")
-    for name in moved:
-        say(f"rebuilding {name}: NetBox has another {_changed(old[name], now[name])} for it now")
-    return gone + moved
-
-
-def _changed(old: spec.Node, new: spec.Node) -> str:
-    return ", ".join(
-        field for field in old.__struct_fields__ if getattr(old, field) != getattr(new, field)
-    )
-
-
-def _hosts(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None) -> dict[str, Host]:
-    """The nodes that the lab is to have: those wanted, and earlier ones that NetBox still has."""
-    servers = {server.name for server in dc.servers}
-    hosts = {n: host for n, host in known.hosts.items() if n in servers} if known else {}
-    for each in wanted:
-        hosts[each.name] = Host(node=each, address=each.ip, aisle=each.aisle, rack=each.rack)
-    return dict(sorted(hosts.items()))
-
-
-def _note_processes(settings: Settings, groups: cgroup.Tree, lab: Lab) -> Lab:
+def _note_processes(settings: Settings, groups: cgroup.Tree, lab: notes.Lab) -> notes.Lab:
     running = groups.running()
     hosts = {
         name: msgspec.structs.replace(host, pid=running.get(name, 0))
         for name, host in lab.hosts.items()
     }
     lab = msgspec.structs.replace(lab, hosts=hosts)
-    _write(settings, lab)
+    notes.write(settings, lab)
     return lab
-
-
-def _write(settings: Settings, lab: Lab) -> None:
-    """Write down what is wanted, before it is made, and how the client reaches it."""
-    files.write(_file(settings), msgspec.json.format(msgspec.json.encode(lab)))
-    hosts = [(host.node.name, host.node.fqdn, host.address) for host in lab.hosts.values()]
-    ca.write_client(settings, hosts, lab.source)
 
 
 def status(settings: Settings) -> list[HostStatus]:
@@ -261,7 +224,7 @@ def status(settings: Settings) -> list[HostStatus]:
     Raises:
         ChapelleError: the lab's notes cannot be read.
     """
-    known = read(settings)
+    known = notes.read(settings)
     if known is None:
         return []
     running = cgroup.Tree(settings).running()
@@ -315,7 +278,7 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
         for place in Path("/run/systemd/nspawn").glob(f"*/{node.machine_name(settings, '*')}"):
             with contextlib.suppress(OSError):
                 place.rmdir()
-        for name in ("config", "known_hosts", "ssh", "sftp", "scp"):
+        for name in ("config", "known_hosts", "ssh", "sftp", "scp", ca.SWITCH_KEYS):
             (ca.folder(settings) / name).unlink(missing_ok=True)
     return len(running)
 
@@ -323,7 +286,7 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
 def _restore_limits(settings: Settings, say: Say) -> None:
     others = [p for p in ca.all_namespaces() if p != ca.namespace_path(settings)]
     with contextlib.suppress(ChapelleError):
-        known = read(settings)
+        known = notes.read(settings)
         if known and known.limits and any(map(wires.is_namespace, others)):
             say("leaving the kernel's limits as they are: another lab needs them")
         elif known:

@@ -15,17 +15,24 @@ SCOPE_HELP = {
     "aisle": "The number of an aisle, such as 2.",
     "rack": "The name of a rack, such as A2-R01.",
     "hosts": "How many servers at most.",
+    "kind": "nspawn (containers), or uml (a full kernel each, for tens of nodes at most).",
+    "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
 }
 
 
 @command(help=SCOPE_HELP)
 def up(
-    _context: object, aisle: str | None = None, rack: str | None = None, hosts: str | None = None
+    _context: object,
+    aisle: str | None = None,
+    rack: str | None = None,
+    hosts: str | None = None,
+    switches: bool = False,
+    kind: str = "nspawn",
 ) -> None:
     """Start a node for each server asked for (all of them by default).
 
-    Nodes that run stay as they are. The servers are those of the latest snapshot of NetBox; one is
-    taken if there is none.
+    Nodes that run stay as they are, but for cables to nodes that join them. The servers are those
+    of the latest snapshot of NetBox; one is taken if there is none.
     """
     from chapelle import lab
     from chapelle.lab import spec
@@ -33,8 +40,13 @@ def up(
     settings = Settings.load()
     dc = _datacentre(settings)
     names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
+    if switches:
+        names += spec.switches(dc, aisle=aisle, rack=rack)
+    kinds = dict.fromkeys(names, spec.kind(kind))
     with _progress() as progress:
-        lab.up(settings, dc, names, _say, progress)
+        made = lab.up(settings, dc, names, _say, progress, kinds=kinds)
+    for line in lab.not_exercised(made):
+        print(f"not exercised: {line}")
     print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
 
 
