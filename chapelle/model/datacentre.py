@@ -1,5 +1,6 @@
 """A snapshot with its objects joined: the questions that every reader asks, answered once."""
 
+import ipaddress
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -12,6 +13,9 @@ from chapelle.model.snapshot import Snapshot
 
 SERVER_ROLES = ("compute", "storage", "database", "infra")
 SWITCH_ROLES = ("leaf", "tenant-leaf", "spine", "border", "oob")
+# The switches that route, hence those with a loopback and an AS number; the first three are VTEPs.
+ROUTING_ROLES = ("leaf", "tenant-leaf", "border", "spine")
+VTEP_ROLES = ROUTING_ROLES[:3]
 POWER_ROLES = ("pdu",)
 
 
@@ -47,6 +51,7 @@ class Datacentre:
         self.cables = _by_id(content.cables)
         self.vrfs = _by_id(content.vrfs)
         self.vlans = _by_id(content.vlans)
+        self.route_targets = _by_id(content.route_targets)
         self.ip_addresses = _by_id(content.ip_addresses)
         self.inventory_item_roles = _by_id(content.inventory_item_roles)
 
@@ -180,6 +185,72 @@ class Datacentre:
     def primary_ip4(self, device: r.Device) -> r.IPAddress | None:
         """The device's primary IPv4 address."""
         return self.ip_addresses.get(device.primary_ip4) if device.primary_ip4 else None
+
+    # -- what the switches carry ------------------------------------------------------------------
+
+    @cached_property
+    def prefixes_by_vlan(self) -> dict[int, tuple[r.Prefix, ...]]:
+        """The prefixes of each VLAN, in the order of their text."""
+        grouped: dict[int, list[r.Prefix]] = defaultdict(list)
+        for prefix in sorted(self.content.prefixes, key=lambda prefix: prefix.prefix):
+            if prefix.vlan is not None:
+                grouped[prefix.vlan].append(prefix)
+        return {key: tuple(values) for key, values in grouped.items()}
+
+    @cached_property
+    def prefixes_by_network(self) -> dict[tuple[int | None, str], r.Prefix]:
+        """The prefix of each VRF and network."""
+        return {(prefix.vrf, prefix.prefix): prefix for prefix in self.content.prefixes}
+
+    @cached_property
+    def gateways_by_network(self) -> dict[tuple[int | None, str], tuple[r.IPAddress, ...]]:
+        """The addresses of role `anycast`, which all switches share, by VRF and network."""
+        grouped: dict[tuple[int | None, str], list[r.IPAddress]] = defaultdict(list)
+        for address in self.content.ip_addresses:
+            if address.role == "anycast":
+                network = str(ipaddress.ip_interface(address.address).network)
+                grouped[address.vrf, network].append(address)
+        return {key: tuple(values) for key, values in grouped.items()}
+
+    @cached_property
+    def l2vpns_by_vlan(self) -> dict[int, tuple[r.L2VPN, ...]]:
+        """The L2VPNs of type `vxlan-evpn` that each VLAN is carried by; one is right."""
+        l2vpns = _by_id(self.content.l2vpns)
+        grouped: dict[int, list[r.L2VPN]] = defaultdict(list)
+        for end in self.content.l2vpn_terminations:
+            l2vpn = l2vpns.get(end.l2vpn)
+            if end.assigned_object_type == "ipam.vlan" and l2vpn and l2vpn.type == "vxlan-evpn":
+                grouped[end.assigned_object_id].append(l2vpn)
+        return {key: tuple(values) for key, values in grouped.items()}
+
+    @cached_property
+    def tenants_by_location(self) -> dict[int | None, frozenset[int]]:
+        """The tenants that have a rack in each location."""
+        grouped: dict[int | None, set[int]] = defaultdict(set)
+        for rack in self.content.racks:
+            if rack.tenant is not None:
+                grouped[rack.location].add(rack.tenant)
+        return {key: frozenset(values) for key, values in grouped.items()}
+
+    @cached_property
+    def borders(self) -> tuple[r.Device, ...]:
+        """The named border leafs, by name."""
+        found = [d for d in self.devices_by_name.values() if self.role_of(d) == "border"]
+        return tuple(sorted(found, key=lambda device: device.name or ""))
+
+    def partners(self, device: r.Device) -> tuple[r.Device, ...]:
+        """The switches that stand in for this one: servers hang on it and on one of these.
+
+        The partner of a leaf has the same role and the same name but for the last letter, `a` or
+        `b`; the partners of a border leaf are all the other ones. Others have none.
+        """
+        role, name = self.role_of(device), device.name or ""
+        if role == "border":
+            return tuple(other for other in self.borders if other.id != device.id)
+        if role not in VTEP_ROLES or name[-1:] not in ("a", "b"):
+            return ()
+        other = self.devices_by_name.get(name[:-1] + ("b" if name[-1] == "a" else "a"))
+        return (other,) if other and self.role_of(other) == role else ()
 
     # -- along the cables -------------------------------------------------------------------------
 

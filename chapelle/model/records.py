@@ -376,6 +376,26 @@ class ASN(Record, frozen=True, kw_only=True):
     custom_fields: dict[str, Any] = {}
 
 
+class L2VPN(Named, frozen=True, kw_only=True):
+    """`vpn.l2vpn`; for type `vxlan-evpn` the `identifier` is the VXLAN network identifier."""
+
+    type: str
+    status: str = "active"
+    identifier: int | None = None
+    tenant: int | None = None
+    import_targets: tuple[int, ...] = ()
+    export_targets: tuple[int, ...] = ()
+    custom_fields: dict[str, Any] = {}
+
+
+class L2VPNTermination(Record, frozen=True, kw_only=True):
+    """`vpn.l2vpntermination`: what an L2VPN ends at, such as a VLAN (`ipam.vlan`)."""
+
+    l2vpn: int
+    assigned_object_type: str
+    assigned_object_id: int
+
+
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that was read from one NetBox; each list ordered by id.
 
@@ -417,6 +437,8 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     ip_addresses: tuple[IPAddress, ...] = ()
     rirs: tuple[RIR, ...] = ()
     asns: tuple[ASN, ...] = ()
+    l2vpns: tuple[L2VPN, ...] = ()
+    l2vpn_terminations: tuple[L2VPNTermination, ...] = ()
 
 
 ENDPOINTS: dict[str, str] = {
@@ -454,4 +476,6 @@ ENDPOINTS: dict[str, str] = {
     "ip_addresses": "ipam/ip-addresses",
     "rirs": "ipam/rirs",
     "asns": "ipam/asns",
+    "l2vpns": "vpn/l2vpns",
+    "l2vpn_terminations": "vpn/l2vpn-terminations",
 }

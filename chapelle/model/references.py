@@ -47,6 +47,8 @@ MODELS: dict[str, str] = {
     "ip_addresses": "ipam.ipaddress",
     "rirs": "ipam.rir",
     "asns": "ipam.asn",
+    "l2vpns": "vpn.l2vpn",
+    "l2vpn_terminations": "vpn.l2vpntermination",
 }
 LISTS: dict[str, str] = {model: name for name, model in MODELS.items()}
 
@@ -78,6 +80,7 @@ _COMMON: dict[str, str] = {
     "import_targets": "route_targets",
     "export_targets": "route_targets",
     "rir": "rirs",
+    "l2vpn": "l2vpns",
 }
 
 # Fields whose name says too little: their list, and what they refer to there.
@@ -199,13 +202,20 @@ class Names:
             case "rack_reservations":
                 units = ",".join(str(unit) for unit in record.units)
                 return f"{self._bare('racks', record.rack)} U{units}"
-            case "contact_assignments":
-                contact = self._bare("contacts", record.contact)
-                return f"{contact} for {self.of_type(record.object_type, record.object_id)}"
+            case "contact_assignments" | "l2vpn_terminations":
+                return self._joined(list_name, record)
             case "devices":
                 return record.name or f"(no name, id {record.id})"
             case _:
                 return str(record.slug if hasattr(record, "slug") else record.name)
+
+    def _joined(self, list_name: str, record: Any) -> str:
+        """Of what only says that two others belong together."""
+        if list_name == "contact_assignments":
+            contact = self._bare("contacts", record.contact)
+            return f"{contact} for {self.of_type(record.object_type, record.object_id)}"
+        end = self.of_type(record.assigned_object_type, record.assigned_object_id)
+        return f"{self._bare('l2vpns', record.l2vpn)} at {end}"
 
     def _ends(self, terminations: tuple[Termination, ...]) -> str:
         names = sorted(self.of_type(end.object_type, end.object_id) for end in terminations)

@@ -250,12 +250,39 @@ def test_tenants_have_vrf_targets_contacts_and_pools(desired: Desired) -> None:
     assert ("ap-hp", "10.80.0.0/16") in desired.of("prefixes")
 
 
+def test_a_vlan_of_servers_has_an_l2vpn_and_a_vrf_a_vni(desired: Desired) -> None:
+    l2vpns = desired.of("l2vpns")
+    assert len(l2vpns) == len(desired.of("l2vpn_terminations")) == 12
+    servers = l2vpns["servers-a2",].fields
+    assert (servers["identifier"], servers["type"]) == (10102, "vxlan-evpn")
+    assert servers["import_targets"] == servers["export_targets"]
+    assert servers["import_targets"] == [Ref("route_targets", ("4200000000:10102",))]
+    end = desired.of("l2vpn_terminations")["servers-a2", "102", "servers-a2"].fields
+    assert end["assigned_object_id"] == Ref("vlans", ("city-servers", "102"))
+    vnis = {key[0]: i.fields["custom_fields"]["l3vni"] for key, i in desired.of("vrfs").items()}
+    assert vnis["management"] == 50100
+    used = [*vnis.values(), *(item.fields["identifier"] for item in l2vpns.values())]
+    assert len(set(used)) == len(used) == 17
+
+
+def test_an_out_of_band_switch_has_one_group_to_the_border_leafs(desired: Desired) -> None:
+    interfaces = desired.of("interfaces")
+    group = interfaces["oob-a2-3", "uplink"].fields
+    assert (group["type"], group["tagged_vlans"]) == ("lag", [Ref("vlans", ("management", "302"))])
+    ports = [key[1] for key, i in interfaces.items() if i.fields.get("lag") == Ref(
+        "interfaces", ("oob-a2-3", "uplink"))]  # fmt: skip
+    assert ports == ["swp49", "swp50"]
+    ends = _ends(desired)
+    assert {ends["oob-a2-3", port][0] for port in ports} == {"border-a1", "border-a4"}
+    assert len({ends["oob-a2-3", port][1] for port in ports}) == 1  # one port number on both
+
+
 def test_what_runs_and_operators_write_is_only_set_at_first(desired: Desired) -> None:
     assert {"status", "serial"} <= desired.of("devices")["compute-a2-01",].initial
     disk = desired.of("inventory_items")["compute-a2-01", "disk-os-1"]
     assert disk.initial == {"serial", "custom_fields.disk_purpose"}
     written = {name for item in desired for name in item.fields.get("custom_fields", {})}
-    assert written == {"bgp_asn", "disk_purpose", "disk_size_gb", "dns_domain", "ups"}
+    assert written == {"bgp_asn", "disk_purpose", "disk_size_gb", "dns_domain", "l3vni", "ups"}
 
 
 def test_all_references_lead_somewhere(desired: Desired) -> None:
@@ -322,6 +349,22 @@ def test_a_duplicate_vlan_number(folder: Path) -> None:
     spoil(folder, "addressing.yml", 'vid: "2{aisle:02d}"', 'vid: "1{aisle:02d}"')
     spoil(folder, "addressing.yml", "vids: 201-299", "vids: 100-299")
     assert any(problem.expected == "every vid once" for problem in problems(folder))
+
+
+def test_a_vni_that_comes_twice(folder: Path) -> None:
+    spoil(folder, "addressing.yml", "l3vni: 50104", "l3vni: 10101")
+    found = [problem.found for problem in problems(folder) if problem.expected == "every VNI once"]
+    assert found == ["10101 of eau-de-paris and of servers-a1"]
+
+
+def test_a_vni_that_is_no_number_or_too_large(folder: Path) -> None:
+    spoil(folder, "addressing.yml", 'vni: "101{aisle:02d}"', 'vni: "66{aisle:03d}"')
+    assert any(p.expected == "a VNI from 1 to 65535" for p in problems(folder))
+
+
+def test_an_uplink_over_a_port_that_the_switch_does_not_have(folder: Path) -> None:
+    spoil(folder, "network.yml", "ports: [49, 50]", "ports: [49, 99]")
+    assert any(p.path == "uplinks[0].ports" and p.found == "'swp99'" for p in problems(folder))
 
 
 def test_a_vlan_number_outside_its_group(folder: Path) -> None:

@@ -282,7 +282,7 @@ def test_an_object_that_appears_unlogged_is_noticed_by_its_count(
     while_reading(netbox, appear)
     said: list[str] = []
     taken = snapshot.take(settings, said.append)
-    assert len(taken.snapshot.content.interfaces) == 4313
+    assert len(taken.snapshot.content.interfaces) == 4325
     assert "NetBox counts" in said[0]
 
 

@@ -12,7 +12,7 @@ ROLES = SERVER_ROLES + SWITCH_ROLES + POWER_ROLES
 
 # The platforms that the roles, and the switch driver, know how to configure.
 SERVER_PLATFORMS = ("debian-12", "debian-13", "ubuntu-24-04")
-SWITCH_PLATFORMS = ("frr",)
+SWITCH_PLATFORMS = ("frr", "arista_eos", "cisco_nxos")
 
 # RFC 1123, 2.1: letters, digits and hyphens, no hyphen at either end, at most 63. Capitals are
 # legal there, but a name is also a file, a certificate's principal and an inventory host, where

@@ -19,6 +19,7 @@ Count = Annotated[int, Meta(ge=0, le=100_000)]
 Positive = Annotated[int, Meta(ge=1, le=100_000)]
 Percent = Annotated[int, Meta(ge=1, le=100)]
 Mtu = Annotated[int, Meta(ge=576, le=65_536)]
+Vni = Annotated[int, Meta(ge=1, le=65_535)]
 Asn = Annotated[int, Meta(ge=1, le=4_294_967_295)]
 CustomValues = dict[str, str | int | float | bool | None]
 
@@ -295,6 +296,18 @@ class Attachment(Part, frozen=True, kw_only=True):
     ports: dict[str, Pattern]
 
 
+class Uplink(Part, frozen=True, kw_only=True):
+    """The link aggregation group of every switch of a role, over its ports of those numbers.
+
+    It carries the VLANs of the networks `tagged`.
+    """
+
+    role: Slug
+    name: Text
+    ports: list[Positive]
+    tagged: list[str]
+
+
 class Mesh(Part, frozen=True, kw_only=True):
     """Every switch of the roles `lower` is cabled to every switch of the roles `upper`.
 
@@ -337,6 +350,7 @@ class NetworkFile(Part, frozen=True, kw_only=True):
     loopback: Loopback
     asns: Asns
     attachments: list[Attachment]
+    uplinks: list[Uplink] = []
     meshes: list[Mesh]
     cables: CableKinds
 
@@ -399,13 +413,18 @@ class PowerFile(Part, frozen=True, kw_only=True):
 
 
 class Vrf(Part, frozen=True, kw_only=True):
-    """A VRF, its route distinguisher and the route targets that it imports and exports."""
+    """A VRF, its route distinguisher and the route targets that it imports and exports.
+
+    `l3vni` is the VXLAN network identifier by which the switches route it among each other; one of
+    16 bits, since it is the second half of a route distinguisher too.
+    """
 
     name: Text
     rd: Annotated[str, Meta(max_length=21)]
     tenant: Slug | None = None
     import_targets: list[Annotated[str, Meta(max_length=21)]] = []
     export_targets: list[Annotated[str, Meta(max_length=21)]] = []
+    l3vni: Vni | None = None
     description: str = ""
 
 
@@ -416,12 +435,24 @@ class VlanGroup(Named, frozen=True, kw_only=True):
     tenant: Slug | None = None
 
 
+class Evpn(Part, frozen=True, kw_only=True):
+    """The L2VPN (`vxlan-evpn`) that carries a VLAN between switches.
+
+    Patterns over {aisle}; `vni` is a number of 16 bits when filled in. `target` is the one route
+    target that it imports and exports, a pattern over {vni}.
+    """
+
+    vni: Pattern | int
+    target: Pattern
+
+
 class Vlan(Part, frozen=True, kw_only=True):
     """The VLAN of a prefix. Patterns over {aisle}; `vid` is a number when filled in."""
 
     vid: Pattern | int
     name: Pattern
     group: Slug
+    evpn: Evpn | None = None
 
 
 class Address(Part, frozen=True, kw_only=True):

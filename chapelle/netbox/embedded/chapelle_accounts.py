@@ -21,6 +21,7 @@ DESIGNED = {
     "ipam": None,
     "tenancy": None,
     "virtualization": None,
+    "vpn": None,
     "extras": ("configcontext", "customfield", "customfieldchoiceset", "tag", "taggeditem"),
 }
 READABLE = {**DESIGNED, "core": ("objectchange", "objecttype")}

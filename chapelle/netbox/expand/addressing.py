@@ -1,10 +1,11 @@
-"""Expand addressing.yml: VRFs, VLANs, prefixes, gateways and service addresses."""
+"""Expand addressing.yml: VRFs, VLANs and their L2VPNs, prefixes, gateways, service addresses."""
 
 import ipaddress
+import re
 from typing import Any
 
 from chapelle.netbox.design.patterns import uses
-from chapelle.netbox.design.schema import Prefix, Vlan
+from chapelle.netbox.design.schema import Evpn, Prefix, Vlan
 from chapelle.netbox.expand.context import Context, Network
 from chapelle.netbox.expand.desired import Ref
 from chapelle.netbox.expand.places import location, named, tenant
@@ -29,9 +30,7 @@ def _vrfs(context: Context) -> None:
     for i, vrf in enumerate(context.design.addressing.vrfs):
         origin = f"addressing.yml: vrfs[{i}]"
         for target in dict.fromkeys([*vrf.import_targets, *vrf.export_targets]):
-            if not context.desired.has(Ref("route_targets", (target,))):
-                owner = {"name": target, "tenant": tenant(vrf.tenant)}
-                context.add("route_targets", (target,), owner, origin)
+            _route_target(context, target, vrf.tenant, origin)
         fields: dict[str, Any] = {
             "name": vrf.name,
             "rd": vrf.rd,
@@ -39,9 +38,17 @@ def _vrfs(context: Context) -> None:
             "enforce_unique": True,
             "import_targets": [Ref("route_targets", (t,)) for t in vrf.import_targets],
             "export_targets": [Ref("route_targets", (t,)) for t in vrf.export_targets],
+            "custom_fields": {"l3vni": vrf.l3vni} if vrf.l3vni else None,
             "description": vrf.description,
         }
         context.add("vrfs", (vrf.name,), fields, origin)
+
+
+def _route_target(context: Context, target: str, owner: str | None, origin: str) -> Ref:
+    ref = Ref("route_targets", (target,))
+    if not context.desired.has(ref):
+        context.add("route_targets", ref.key, {"name": target, "tenant": tenant(owner)}, origin)
+    return ref
 
 
 def _vlan_groups(context: Context) -> None:
@@ -133,7 +140,36 @@ def _vlan(
     }
     key = (spec.group, text)
     ref = context.add("vlans", key, fields, origin, initial=("status",), lane=aisle)
+    if spec.evpn:
+        _l2vpn(context, prefix, spec.evpn, f"{origin}.evpn", vlan=ref, aisle=aisle)
     return ref, int(text)
+
+
+def _l2vpn(
+    context: Context, prefix: Prefix, spec: Evpn, origin: str, *, vlan: Ref, aisle: int
+) -> None:
+    """What carries the VLAN between switches, under the VLAN's own name."""
+    text = context.render(str(spec.vni), f"{origin}.vni", aisle=aisle)
+    if not text.isdecimal() or not 1 <= int(text) <= 65_535:
+        context.problem(f"{origin}.vni", "a VNI from 1 to 65535", repr(text))
+        return
+    name = context.desired.of("vlans")[vlan.key].fields["name"]
+    slug = re.sub(r"[^a-z0-9_-]+", "-", name.lower())
+    target = context.render(spec.target, f"{origin}.target", vni=int(text))
+    targets = [_route_target(context, target, prefix.tenant, origin)]
+    fields = {
+        "name": name,
+        "slug": slug,
+        "type": "vxlan-evpn",
+        "status": "active",
+        "identifier": int(text),
+        "tenant": tenant(prefix.tenant),
+        "import_targets": targets,
+        "export_targets": targets,
+    }
+    l2vpn = context.add("l2vpns", (slug,), fields, origin, initial=("status",), lane=aisle)
+    ends = {"l2vpn": l2vpn, "assigned_object_type": "ipam.vlan", "assigned_object_id": vlan}
+    context.add("l2vpn_terminations", (slug, vlan.key[1], name), ends, origin, lane=aisle)
 
 
 def vrf_ref(prefix: Prefix) -> Ref | None:

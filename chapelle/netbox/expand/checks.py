@@ -14,6 +14,7 @@ def check(context: Context) -> None:
     _references(context)
     _one_cable_a_port(context)
     _unique(context)
+    _one_use_of_a_vni(context)
     _prefixes(context)
     _one_feed_carries_a_rack(context)
     _sizing(context)
@@ -69,6 +70,22 @@ def _unique(context: Context) -> None:
         if names[item.key[0].lower()] > 1:
             found = f"{item.name} in two spellings"
             context.problem(item.origin, "device names that differ not only in case", found)
+
+
+def _one_use_of_a_vni(context: Context) -> None:
+    """L2VPNs and VRFs draw their VNIs from one set of numbers: a VNI is the tenant's isolation."""
+    seen: dict[int, Item] = {}
+    used = [(item.fields["identifier"], item) for item in context.desired.of("l2vpns").values()]
+    used += [
+        (item.fields["custom_fields"]["l3vni"], item)
+        for item in context.desired.of("vrfs").values()
+        if "custom_fields" in item.fields
+    ]
+    for vni, item in used:
+        other = seen.setdefault(vni, item)
+        if other is not item:
+            found = f"{vni} of {item.name} and of {other.name}"
+            context.problem(item.origin, "every VNI once", found)
 
 
 def _serial_origin(context: Context, item: Item) -> str:

@@ -3,6 +3,7 @@
 import ipaddress
 from typing import Any
 
+from chapelle.netbox.design.schema import Uplink
 from chapelle.netbox.expand.addressing import ip_address
 from chapelle.netbox.expand.context import Context, Machine, Network, mac
 from chapelle.netbox.expand.desired import Ref
@@ -112,6 +113,9 @@ def _switch(context: Context, switch: Machine) -> None:
         context.problem(f"{switch.origin}.management.interface", expected, management.interface)
         return
     ports[management.interface]["mac_address"] = mac(switch.name, management.interface)
+    for i, uplink in enumerate(file.uplinks):
+        if uplink.role == switch.role:
+            _uplink(context, switch, uplink, ports, f"network.yml: uplinks[{i}]")
     for name, fields in ports.items():
         interface(context, switch, name, fields)
     ref = Ref("interfaces", (switch.name, management.interface))
@@ -124,6 +128,33 @@ def _switch(context: Context, switch: Machine) -> None:
         _primary(context, switch, {"primary_ip4": address})
     if switch.role in file.loopback.roles:
         _loopback(context, switch, ports)
+
+
+def _uplink(
+    context: Context,
+    switch: Machine,
+    uplink: Uplink,
+    ports: dict[str, dict[str, Any]],
+    origin: str,
+) -> None:
+    """Add the group, and make its ports part of it."""
+    networks = [
+        context.network(key, switch.aisle, f"{origin}.tagged[{i}]")
+        for i, key in enumerate(uplink.tagged)
+    ]
+    fields = {
+        "type": "lag",
+        "mode": "tagged",
+        "tagged_vlans": [network.vlan for network in networks if network and network.vlan],
+    }
+    lag = interface(context, switch, uplink.name, fields)
+    for number in uplink.ports:
+        name = context.render(context.design.network.port, "network.yml: port", port=number)
+        if name in ports:
+            ports[name]["lag"] = lag
+        else:
+            expected = f"a port of device type {switch.type.slug}"
+            context.problem(f"{origin}.ports", expected, repr(name))
 
 
 def _loopback(context: Context, switch: Machine, ports: dict[str, dict[str, Any]]) -> None:

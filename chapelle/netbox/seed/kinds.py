@@ -74,6 +74,13 @@ def _assignment(record: Json) -> Key:
     return (record["object"]["slug"], contact, role["slug"] if role else "")
 
 
+def _l2vpn_end(record: Json) -> Key:
+    end = record["assigned_object"] or {}
+    if record["assigned_object_type"] != "ipam.vlan" or not end:
+        return (record["assigned_object_type"], str(record["assigned_object_id"]))
+    return (record["l2vpn"]["slug"], str(end["vid"]), end["name"])
+
+
 def _asn(record: Json) -> Key:
     return (str(record["asn"]),)
 
@@ -146,6 +153,12 @@ KINDS: dict[str, Kind] = {
     "vlan_groups": _by_slug("ipam/vlan-groups"),
     "vlans": Kind(endpoint="ipam/vlans", key=_vlan, key_fields=("group", "vid")),
     "prefixes": Kind(endpoint="ipam/prefixes", key=_in_vrf("prefix"), key_fields=("vrf", "prefix")),
+    "l2vpns": _by_slug("vpn/l2vpns"),
+    "l2vpn_terminations": Kind(
+        endpoint="vpn/l2vpn-terminations",
+        key=_l2vpn_end,
+        key_fields=("l2vpn", "assigned_object_type", "assigned_object_id", "assigned_object"),
+    ),
     "power_panels": _by_name("dcim/power-panels", scope="site"),
     "power_feeds": Kind(
         endpoint="dcim/power-feeds",
