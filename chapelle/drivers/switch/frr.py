@@ -1,0 +1,386 @@
+"""FRRouting on Debian, as root of the switch, over a shell: the reference platform.
+
+FRR has no candidate, no rollback, and no lock of its own (measured with 8.4.4: two sessions are in
+configuration mode at once, and a refused line leaves the lines before it applied). So:
+
+- a candidate is judged by `vtysh -C -f`, which names the line, and compared by `frr-reload.py
+  --test`, whose exit status is 0 for what it could read;
+- `frr-reload.py --reload` makes it run. It is not atomic and its exit status proves nothing in
+  either direction: what counts is that a second comparison is empty;
+- a timer of the switch's own systemd goes back to the checkpoint, whether or not we are there;
+- only one session of ours at a time may change anything: it holds a lock in /run/chapelle.
+
+Running and startup configuration are apart until `persist`: a restart of the switch, armed or not,
+comes up with the old frr.conf. Sources: FRR 8.4 user guide, "VTY shell" and "frr-reload.py";
+systemd-run(1); the figures in the project's notes were measured on Debian 12.
+"""
+
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from chapelle.drivers.switch import frr_facts
+from chapelle.drivers.switch.contract import (
+    BusyError,
+    CandidateError,
+    Pending,
+    SwitchError,
+    Target,
+)
+from chapelle.drivers.switch.shell import Done, Shell
+from chapelle.model.switch import Facts, Identity
+
+KEPT = 10  # checkpoints
+RELOAD = "/usr/lib/frr/frr-reload.py"
+RUN = "/run/chapelle"
+LIBRARY = "/var/lib/chapelle"
+CANDIDATE = f"{RUN}/inbox/candidate.conf"
+
+# Seconds that a comparison may take, and a reload: each deleted line is a process of its own, some
+# 90 ms (measured), and long prefix lists take longer than that.
+COMPARING = 120.0
+RELOADING = 900.0
+
+# An operator who typed at vtysh so many seconds ago is at work there.
+AT_WORK = 120
+
+NAME = re.compile(r"chapelle-[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
+
+# Which daemon takes which lines, beside zebra and staticd, which always run (FRR user guide).
+NEEDS = (
+    (re.compile(r"^(router bgp|bgp) ", re.MULTILINE), "bgpd"),
+    (re.compile(r"^bfd$|^ neighbor \S+ bfd\b", re.MULTILINE), "bfdd"),
+    (re.compile(r"^router ospf( |$)", re.MULTILINE), "ospfd"),
+    (re.compile(r"^router ospf6( |$)", re.MULTILINE), "ospf6d"),
+    (re.compile(r"^router isis ", re.MULTILINE), "isisd"),
+    (re.compile(r"^pbr-map ", re.MULTILINE), "pbrd"),
+    (re.compile(r"^ip pim |^ ip pim", re.MULTILINE), "pimd"),
+)
+
+
+class Frr:
+    """One session with an FRR switch; see the contract for what each method does."""
+
+    def __init__(self, target: Target, transcripts: Path | None = None) -> None:
+        self._target = target
+        self._shell = Shell(target, transcripts)
+        self._locked = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._shell.session.close()
+
+    def identify(self) -> Identity:
+        """The serial number is that of /etc/chapelle/serial, which a site may set; or DMI's.
+
+        A container shows the DMI of the machine that it runs on: there it is /etc/machine-id.
+        """
+        script = """
+            if [ -s /etc/chapelle/serial ]; then cat /etc/chapelle/serial
+            elif systemd-detect-virt -qc || ! [ -s /sys/class/dmi/id/product_serial ]
+            then cat /etc/machine-id; else cat /sys/class/dmi/id/product_serial; fi | head -n 1
+            hostname; { cat /sys/class/dmi/id/product_name 2>/dev/null || echo; } | head -n 1
+            vtysh -c 'show version' | head -n 1"""
+        said = self._shell.must(script, purpose="say who it is").split("\n")
+        version = re.match(r"FRRouting (\S+)", said[3]) if len(said) > 3 else None
+        if version is None or not said[0].strip():
+            raise SwitchError(
+                f"{self._target.name} does not say who it is.",
+                where=self._target.name,
+                expected="a serial number, a name, a model, and the version of FRRouting",
+                found=" / ".join(said),
+                remedy="systemctl status frr",
+            )
+        serial, hostname, model = (line.strip() for line in said[:3])
+        return Identity(serial=serial, hostname=hostname, model=model, version=version[1])
+
+    def running(self) -> str:
+        """See the contract. One process of vtysh shows it, between two looks at the daemons."""
+        script = "timeout 30 vtysh -c 'show daemons' -c 'show running-config no-header' \\\n"
+        script += "-c 'show daemons'; cat /etc/frr/daemons"
+        done = self._shell.root(script, timeout=45.0)
+        found = re.fullmatch(r" ?([^\n]*)\n(.*?^end\n) ?([^\n]*)\n(.*)", done.text, re.M | re.S)
+        if done.status != 0 or found is None:
+            raise self._shell.failed("show its running configuration", done)
+        wanted = re.findall(r"^(\w+)=(?:yes|\d+)\s*$", found[4], re.M)
+        daemons = {"zebra", "staticd", *(name for name in wanted if name != "vtysh_enable")}
+        missing = daemons - (set(found[1].split()) & set(found[3].split()))
+        if missing:
+            raise SwitchError(
+                f"{' and '.join(sorted(missing))} of {self._target.name} is down, so its part of "
+                "the configuration is missing.",
+                where=self._target.name,
+                expected=f"{', '.join(sorted(daemons))} as /etc/frr/daemons says",
+                found=", ".join(sorted(daemons - missing)),
+                remedy="journalctl -u frr; systemctl restart frr. Do not write the configuration",
+            )
+        return found[2]
+
+    def check(self, candidate: str) -> None:
+        """See the contract; also refused is what needs a daemon that the switch does not run."""
+        self._lock()
+        self._put(candidate)
+        done = self._shell.root(f"vtysh -C -f {CANDIDATE}", timeout=COMPARING)
+        if done.status != 0:
+            raise self._refused(candidate, done)
+        daemons = self._shell.must("vtysh -c 'show daemons'", purpose="name its daemons").split()
+        for pattern, daemon in NEEDS:
+            line = pattern.search(candidate)
+            if line and daemon not in daemons:
+                raise CandidateError(
+                    f"{self._target.name} does not run {daemon}, which the candidate needs.",
+                    where=f"line {candidate[: line.start()].count(chr(10)) + 1}: {line[0].strip()}",
+                    expected=f"{daemon} to run",
+                    found=", ".join(daemons),
+                    remedy=f"{daemon}=yes in /etc/frr/daemons, then systemctl restart frr",
+                )
+
+    def diff(self, candidate: str) -> str:
+        """See the contract: what `frr-reload.py --test` would delete, and what it would add."""
+        self.check(candidate)
+        return self._difference(CANDIDATE)
+
+    def checkpoint(self, name: str) -> str:
+        """See the contract; it is kept in /var/lib/chapelle/checkpoints, the latest ten."""
+        path = _checkpoint(name)
+        text = self.running()
+        self._shell.session.put(self._inbox("checkpoint.conf"), text)
+        script = f"""
+            umask 077; mkdir -p {LIBRARY}/checkpoints; cd {LIBRARY}/checkpoints
+            cp {RUN}/inbox/checkpoint.conf .new; cmp .new {RUN}/inbox/checkpoint.conf
+            sync .new; mv .new "$1"; sync .
+            ls -t | tail -n +{KEPT + 1} | while read -r old; do rm -f "$old"; done"""
+        self._shell.must(script, path, purpose="keep a checkpoint")
+        return text
+
+    def arm(self, name: str, seconds: int) -> None:
+        """See the contract. The timer is systemd's, and needs neither us nor a network."""
+        path = _checkpoint(name)
+        self._lock()
+        revert = (Path(__file__).parent / "frr_revert.sh").read_text()
+        self._shell.session.put(self._inbox("revert.sh"), revert)
+        script = f"""
+            [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
+            cd {RUN}
+            if [ -e armed ]; then
+              systemctl -q is-active chapelle-revert.timer chapelle-revert.service &&
+                {{ echo "armed already: $(cat armed)"; exit 3; }}
+              rm -f armed  # its timer has been taken away
+            fi
+            install -m 0700 inbox/revert.sh {LIBRARY}/revert.sh
+            cmp inbox/revert.sh {LIBRARY}/revert.sh
+            rm -f fired confirmed
+            systemctl reset-failed chapelle-revert.service 2>/dev/null || :
+            systemd-run --quiet --unit=chapelle-revert --on-active="$3" \\
+              --timer-property=AccuracySec=100ms /bin/sh {LIBRARY}/revert.sh "$2" armed
+            read -r up _ </proc/uptime
+            echo "$2 $((${{up%.*}} + $3))" >armed.new; mv armed.new armed"""
+        self._shell.must(script, path, name, str(seconds), purpose="arm its revert")
+
+    def apply(self, candidate: str) -> None:
+        """See the contract. It goes on when the session is lost, and ends when the revert fires."""
+        self._lock()
+        pending = self.pending()
+        if pending is None:
+            raise self._not_armed("nothing was applied")
+        self._put(candidate)
+        script = f"""
+            mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf
+            cp {CANDIDATE} {RUN}/apply/frr.conf; cmp {CANDIDATE} {RUN}/apply/frr.conf
+            systemctl reset-failed chapelle-apply.service 2>/dev/null || :
+            systemd-run --quiet --wait --collect --unit=chapelle-apply /bin/sh -c '
+              exec 8>{RUN}/reload; flock -n 8 || exit 1; [ -e {RUN}/armed ] || exit 1
+              exec {RELOAD} --reload --confdir {RUN}/apply {RUN}/apply/frr.conf \\
+                >{RUN}/apply/log 2>&1' || :
+            [ -e {RUN}/armed ] || {{ echo "the revert has fired meanwhile"; exit 4; }}
+            grep -aE "%|rror|ailed" {RUN}/apply/log | tail -n 5 || :"""
+        done = self._shell.root(script, timeout=min(pending.seconds + 30.0, RELOADING))
+        if done.status != 0:
+            raise self._shell.failed("apply the candidate", done)
+        left = self._difference(f"{RUN}/apply/frr.conf")
+        if left:
+            raise SwitchError(
+                f"{self._target.name} took only part of the candidate; its revert is armed.",
+                where=self._target.name,
+                expected="no difference from the candidate",
+                found=" / ".join((done.text + left).split("\n"))[:600],
+                remedy="revert; then correct what it refused",
+            )
+
+    def confirm(self, name: str) -> None:
+        """See the contract. A file is renamed, which can be done once: by us or by the revert."""
+        script = f"""
+            cd {RUN} 2>/dev/null || {{ echo "nothing was armed"; exit 3; }}
+            [ ! -e fired ] || {{ echo "the revert to $(cat fired) has fired"; exit 3; }}
+            [ -e armed ] || {{ echo "nothing is armed"; exit 3; }}
+            read -r pending _ <armed
+            [ "$pending" = "$1" ] || {{ echo "what is armed is $pending"; exit 3; }}
+            mv armed confirmed || {{ echo "it has just fired"; exit 3; }}
+            systemctl stop chapelle-revert.timer"""
+        _checkpoint(name)
+        done = self._shell.root(script, name)
+        if done.status == 3:
+            raise self._not_armed(f"it was not confirmed: {done.text.strip()}")
+        if done.status != 0:
+            raise self._shell.failed("confirm the change", done)
+
+    def revert(self, name: str) -> None:
+        """See the contract. What runs afterwards is compared with the checkpoint."""
+        path = _checkpoint(name)
+        self._inbox("")
+        revert = (Path(__file__).parent / "frr_revert.sh").read_text()
+        self._shell.session.put(self._inbox("revert.sh"), revert)
+        script = f"""
+            [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
+            mv {RUN}/armed {RUN}/fired 2>/dev/null || :
+            systemctl stop chapelle-revert.timer 2>/dev/null || :
+            exec sh {RUN}/inbox/revert.sh "$2\""""
+        done = self._shell.root(script, path, name, timeout=RELOADING)
+        if done.status != 0:
+            raise self._shell.failed("go back to its checkpoint", done)
+        self.running()  # all daemons are there, so that the comparison was whole
+
+    def persist(self) -> None:
+        """See the contract. frr.conf is replaced whole or not at all.
+
+        vtysh's own `write memory` first moves the old file away and then writes in place: a full
+        disk leaves part of a configuration. What we write is what it would: the running
+        configuration without its last line, `end`.
+        """
+        self._lock()
+        if self.pending() is not None:
+            raise SwitchError(
+                f"{self._target.name} may still go back to its checkpoint.",
+                where=self._target.name,
+                expected="a confirmed change",
+                found="an armed revert",
+                remedy="confirm first",
+            )
+        text = self.running()
+        self._shell.session.put(self._inbox("startup.conf"), text.removesuffix("end\n"))
+        script = f"""
+            cd /etc/frr; trap 'rm -f .chapelle.new' EXIT
+            cp {RUN}/inbox/startup.conf .chapelle.new; cmp {RUN}/inbox/startup.conf .chapelle.new
+            chown frr:frr .chapelle.new; chmod 640 .chapelle.new; sync .chapelle.new
+            mv .chapelle.new frr.conf; sync .; cmp {RUN}/inbox/startup.conf frr.conf"""
+        self._shell.must(script, purpose="write /etc/frr/frr.conf, which is as it was")
+        if self.running() != text:
+            raise SwitchError(
+                f"{self._target.name} was changed by somebody else while it was written.",
+                where=self._target.name,
+                expected="what runs to be what starts",
+                found="a running configuration that has moved on",
+                remedy="look at the drift, then decide which is right",
+            )
+
+    def pending(self) -> Pending | None:
+        """See the contract."""
+        script = f"""
+            [ -e {RUN}/armed ] && systemctl -q is-active chapelle-revert.timer || exit 0
+            cat {RUN}/armed /proc/uptime"""
+        said = self._shell.must(script, purpose="say whether it is armed").split()
+        if not said:
+            return None
+        return Pending(checkpoint=said[0], seconds=max(0.0, float(said[1]) - float(said[2])))
+
+    def facts(self) -> Facts:
+        """See the contract."""
+        return frr_facts.read(self._shell, self.identify())
+
+    def _difference(self, path: str) -> str:
+        """What separates the running configuration from a file on the switch."""
+        done = self._shell.root(f"{RELOAD} --test {path} 2>{RUN}/test.log", timeout=COMPARING)
+        log = self._shell.must(f"cat {RUN}/test.log", purpose="say how it compared")
+        if done.status != 0 or "failed to process" in log:
+            raise self._shell.failed("compare", Done(status=done.status, text=log))
+        self.running()  # a daemon that is down would show as lines to add
+        return done.text.strip("\n") + "\n" if done.text.strip() else ""
+
+    def _inbox(self, name: str) -> str:
+        """The path at which the switch takes a file from us; only we can write there."""
+        script = f'install -d -m 0755 {RUN}; install -d -m 0700 -o "$SUDO_UID" {RUN}/inbox'
+        self._shell.must(script, purpose="take a file")
+        return f"{RUN}/inbox/{name}"
+
+    def _put(self, candidate: str) -> None:
+        self._inbox("")
+        self._shell.session.put(CANDIDATE, candidate)
+
+    def _lock(self) -> None:
+        """Hold the lock until the session ends, in whatever way.
+
+        Raises:
+            BusyError: another session of ours holds it, or an operator is at work at vtysh.
+        """
+        if not self._locked:
+            self._inbox("")
+            self._shell.must(f"touch {RUN}/lock", purpose="make a lock")
+            done = self._shell.run(f"exec 9<{RUN}/lock && flock -n 9")
+            if done.status != 0:
+                holder = self._shell.root(f"cat {RUN}/holder").text.strip()
+                raise self._busy(f"a session from {holder or 'somewhere'}")
+            self._shell.must(f'echo "$1" >{RUN}/holder', self._origin(), purpose="say who we are")
+            self._locked = True
+        script = """
+            ps -ww -C vtysh -o tty=,user=,args= | while read -r tty user args; do
+              case "$tty $args" in "? "* | *" -c "* | *" -f "* | *" -m "*) continue ;; esac
+              idle=$(($(date +%s) - $(stat -c %X "/dev/$tty" 2>/dev/null || echo 0)))
+              echo "$user at /dev/$tty, who typed $idle seconds ago"
+            done"""
+        for line in self._shell.must(script, purpose="say who is at vtysh").splitlines():
+            if int(line.split()[-3]) < AT_WORK:
+                raise self._busy(line)
+
+    def _origin(self) -> str:
+        return self._shell.run('echo "$SSH_CONNECTION $(date -u +%FT%TZ)"').text.strip()
+
+    def _busy(self, found: str) -> BusyError:
+        return BusyError(
+            f"Somebody else is configuring {self._target.name}.",
+            where=self._target.name,
+            expected="nobody",
+            found=found,
+            remedy="wait, or ask them; nothing was changed",
+        )
+
+    def _refused(self, candidate: str, done: Done) -> CandidateError:
+        """What `vtysh -C` said, of the first line: `line 13: % Unknown command[25]: ...`."""
+        found = re.search(r"line (\d+): (.*)", done.text)
+        lines = candidate.splitlines()
+        number = int(found[1]) if found else 0
+        line = lines[number - 1].strip() if 0 < number <= len(lines) else "some line"
+        return CandidateError(
+            f"{self._target.name} does not accept the candidate.",
+            where=f"line {number}: {line}",
+            expected="a line that it knows",
+            found=found[2].strip() if found else done.text.strip()[-300:],
+            remedy="correct it in NetBox, or the template; nothing was changed",
+        )
+
+    def _not_armed(self, found: str) -> SwitchError:
+        return SwitchError(
+            f"The revert of {self._target.name} is not armed.",
+            where=self._target.name,
+            expected="an armed revert, which has not fired",
+            found=found,
+            remedy="read the running configuration: it is the checkpoint's, or a mixture",
+        )
+
+
+def _checkpoint(name: str) -> str:
+    """The file of a checkpoint on the switch."""
+    if not NAME.fullmatch(name):
+        raise SwitchError(
+            "That is no name of a checkpoint.",
+            expected="chapelle-<transaction>, of letters, digits, points and hyphens",
+            found=repr(name),
+        )
+    return f"{LIBRARY}/checkpoints/{name}.conf"

@@ -1,0 +1,38 @@
+#!/bin/sh
+# Takes an FRR switch back to a checkpoint: frr_revert.sh CHECKPOINT [armed]
+#
+# Lies on the switch in /var/lib/chapelle, where the timer that was armed finds it without us. With
+# `armed` it does nothing once the change was confirmed: whoever renames the file of that name has
+# decided, and rename(2) lets only one do so.
+
+set -u
+checkpoint=/var/lib/chapelle/checkpoints/$1.conf
+run=/run/chapelle
+reload=/usr/lib/frr/frr-reload.py
+
+if [ "${2:-}" = armed ]; then
+  mv "$run/armed" "$run/fired" 2>/dev/null || exit 0
+fi
+
+# A change that is still being applied ends here, whatever it waits for.
+systemctl stop chapelle-apply.service 2>/dev/null
+exec 8>"$run/reload"
+flock -w 60 8
+
+# The script persists what it loads unless it loads the frr.conf of its own configuration directory.
+mkdir -p "$run/revert"
+: >"$run/revert/vtysh.conf"
+cp "$checkpoint" "$run/revert/frr.conf" || exit 1
+
+# Its exit status proves nothing in either direction; an empty difference does. A daemon that is
+# down gets half a minute to come back.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+  "$reload" --reload --confdir "$run/revert" "$run/revert/frr.conf" >"$run/revert/log" 2>&1
+  if left=$("$reload" --test "$run/revert/frr.conf" 2>>"$run/revert/log") && [ -z "$left" ]; then
+    exit 0
+  fi
+  printf '%s\n' "$left" >>"$run/revert/log"
+  sleep 3
+done
+tail -n 5 "$run/revert/log"
+exit 1

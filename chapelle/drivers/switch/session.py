@@ -1,0 +1,369 @@
+"""One SSH session with one switch, over Netmiko: opening it, asking, sending files, closing it.
+
+Whatever Netmiko, Paramiko, or a socket raises leaves here as an error of the contract, with what to
+do about it. A host whose key is not known is not talked to, and no password is ever used.
+"""
+
+import contextlib
+import io
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import paramiko
+import tenacity
+from netmiko import ConnectHandler
+from netmiko.exceptions import (
+    NetmikoBaseException,
+    NetmikoTimeoutException,
+)
+
+from chapelle.drivers.switch.contract import (
+    StrangerError,
+    SwitchError,
+    Target,
+    UnreachableError,
+)
+from chapelle.errors import InputError
+
+# Linux sends what is not acknowledged for a quarter of an hour; a dead path is known sooner with
+# these: a keepalive message every few seconds, and an end to waiting for its acknowledgement.
+KEEPALIVE_SECONDS = 5
+USER_TIMEOUT_SECONDS = 15
+
+# An SSH server that has too many sessions under way drops new ones before its banner
+# (sshd_config(5), MaxStartups): one tries again, at odd moments.
+ATTEMPTS = 4
+
+# Paramiko writes its own account of each failed login to stderr unless somebody listens.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class _BannerError(UnreachableError):
+    """The server hung up before it presented itself."""
+
+
+class Session:
+    """An open session. Use it as a context manager.
+
+    Arguments:
+        target: who it is with.
+        device_type: Netmiko's name for the platform.
+        transcripts: a directory; all that is said goes to `<name>.log` there, which only we read.
+    """
+
+    def __init__(self, target: Target, device_type: str, transcripts: Path | None = None) -> None:
+        self.target = target
+        self._device_type = device_type
+        self._transcript = _open_transcript(transcripts, target) if transcripts else None
+        try:
+            self.netmiko = self._connected()
+        except BaseException:
+            self._end_transcript()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the session. Never raises.
+
+        Netmiko would say good-bye first, and wait long for an answer if the path is dead.
+        """
+        self.netmiko.cleanup = lambda: None
+        with contextlib.suppress(Exception):
+            self.netmiko.disconnect()
+        self._end_transcript()
+
+    def record_writes(self) -> None:
+        """Have the transcript show from now on what we say: the device does not echo it."""
+        if self.netmiko.session_log is not None:
+            self.netmiko.session_log.record_writes = True
+
+    def ask(self, command: str, *, expect: str | None = None, timeout: float = 30.0) -> str:
+        """Say one line and return the answer, without its echo and the prompt after it.
+
+        Arguments:
+            command: the line.
+            expect: a regular expression that ends the answer, instead of the prompt.
+            timeout: seconds.
+
+        Raises:
+            UnreachableError: the session is lost, or the answer did not come in time.
+        """
+        with self._translated(f"did not answer: {command[:80]}"):
+            answer: str = self.netmiko.send_command(
+                command,
+                expect_string=expect,
+                read_timeout=timeout,
+                cmd_verify=expect is None,
+                strip_prompt=expect is None,
+                strip_command=expect is None,
+            )
+        return answer
+
+    def configure(self, lines: list[str], *, enter: str, error: str, timeout: float = 30.0) -> str:
+        """Say lines in a configuration mode, one after the other, and stop at the first refused.
+
+        Arguments:
+            lines: the lines.
+            enter: the command that enters the mode; the mode is not left.
+            error: a regular expression of what the device says when it refuses a line.
+            timeout: seconds for each line.
+
+        Returns:
+            What was said. If it matches `error`, the last line was refused.
+
+        Raises:
+            UnreachableError: the session was lost.
+        """
+        with self._translated(f"did not answer in {enter}"):
+            said: str = self.netmiko.send_config_set(
+                lines,
+                config_mode_command=enter,
+                exit_config_mode=False,
+                error_pattern=error,
+                read_timeout=timeout,
+            )
+        return said
+
+    def put(self, path: str, text: str) -> None:
+        """Write a file on the device over SFTP, in the same SSH connection.
+
+        Raises:
+            UnreachableError: the session is lost.
+            SwitchError: the file could not be written.
+        """
+        data = text.encode()
+        self._note(f"SFTP: {len(data)} bytes to {path}")
+        with self._translated(f"did not take the file {path}"):
+            try:
+                self._put(path, data)
+            except OSError as error:
+                if not self.alive:
+                    raise
+                raise SwitchError(
+                    f"{self.target.name} could not write a file.",
+                    where=f"{self.target.name}:{path}",
+                    expected=f"{len(data)} bytes written",
+                    found=_one_line(error),
+                    remedy="is its file system full, or read-only?",
+                ) from error
+
+    @property
+    def alive(self) -> bool:
+        """Whether the SSH connection stands, as far as we know."""
+        transport = self.netmiko.remote_conn_pre.get_transport()
+        return transport is not None and transport.is_active()
+
+    def _put(self, path: str, data: bytes) -> None:
+        client = self.netmiko.remote_conn_pre.open_sftp()
+        try:
+            client.get_channel().settimeout(30.0)
+            with client.open(path, "wb") as file:
+                file.write(data)
+            found = client.stat(path).st_size
+        finally:
+            client.close()
+        if found != len(data):
+            raise OSError(f"{found} bytes were written")
+
+    def _connected(self) -> Any:
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_BannerError),
+            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=5),
+            reraise=True,
+        )
+        return attempts(self._connect)
+
+    def _connect(self) -> Any:
+        target = self.target
+        with self._translated("cannot be reached"):
+            wire = _wire(target)
+            try:
+                return ConnectHandler(
+                    device_type=self._device_type,
+                    host=target.address,
+                    port=target.port,
+                    username=target.user,
+                    pkey=_key(target),
+                    ssh_strict=True,
+                    alt_host_keys=True,
+                    alt_key_file=_known_hosts(target),
+                    sock=wire,
+                    banner_timeout=target.timeout,
+                    auth_timeout=target.timeout,
+                    keepalive=KEEPALIVE_SECONDS,
+                    session_log=self._transcript,
+                    session_log_record_writes=False,
+                    auto_connect=True,
+                )
+            except BaseException:
+                wire.close()
+                raise
+
+    @contextlib.contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (NetmikoBaseException, paramiko.SSHException, OSError, EOFError) as error:
+            raise _translation(self.target, what, error) from error
+        except ValueError as error:  # Netmiko: there is no prompt where one should be
+            raise SwitchError(
+                f"{self.target.name} {what}",
+                where=_where(self.target),
+                expected=f"the prompt of a {self.target.platform}",
+                found=_one_line(error),
+                remedy="is the platform of the device right in NetBox?",
+            ) from error
+
+    def _note(self, text: str) -> None:
+        if self._transcript is not None:
+            self._transcript.write(f"\n[{text}]\n".encode())
+            self._transcript.flush()
+
+    def _end_transcript(self) -> None:
+        if self._transcript is not None:
+            self._transcript.close()
+
+
+def _translation(target: Target, what: str, error: Exception) -> SwitchError:
+    """The contract's error for one of Netmiko's, which hides Paramiko's as its context."""
+    cause = error.__context__ if isinstance(error.__context__, Exception) else error
+    where = _where(target)
+    if isinstance(cause, paramiko.BadHostKeyException):
+        return StrangerError(
+            f"{target.name} is not who it should be: its host key is another one.",
+            where=where,
+            expected=f"{cause.expected_key.get_name()} {cause.expected_key.fingerprint}",
+            found=f"{cause.key.get_name()} {cause.key.fingerprint}",
+            remedy=f"find out why; only if the device was replaced, correct {target.known_hosts}",
+        )
+    if "not found in known_hosts" in str(cause):
+        return StrangerError(
+            f"Nobody has said which host key {target.name} has.",
+            where=where,
+            expected=f"a line for {target.address} in {target.known_hosts}",
+            found="none",
+            remedy="read the key off the device's console and add it",
+        )
+    if isinstance(cause, paramiko.AuthenticationException):
+        return StrangerError(
+            f"{target.name} refuses our login.",
+            where=where,
+            expected=f"the key {target.key} to be good for user {target.user}",
+            found=_one_line(cause),
+            remedy="is the account there, and the certificate still valid?",
+        )
+    return (_BannerError if _hung_up(error, cause) else UnreachableError)(
+        f"{target.name} {what}.",
+        where=where,
+        expected="an SSH session",
+        found=_one_line(cause),
+        remedy="is the path to it up? look at the device's console",
+    )
+
+
+def _hung_up(error: Exception, cause: Exception) -> bool:
+    """Whether a server ended a connection that had been made, before anybody could log in."""
+    if not isinstance(error, NetmikoTimeoutException):
+        return False
+    return isinstance(cause, EOFError | ConnectionResetError) or "banner" in str(cause).lower()
+
+
+def _where(target: Target) -> str:
+    inside = f", from {target.namespace}" if target.namespace else ""
+    return f"{target.user}@{target.address}:{target.port}{inside}"
+
+
+def _one_line(error: Exception) -> str:
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return text or type(error).__name__
+
+
+def _key(target: Target) -> paramiko.PKey:
+    """The private key, with the certificate beside it if there is one."""
+    try:
+        return paramiko.PKey.from_path(target.key)
+    except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
+        raise InputError(
+            f"The key for {target.name} cannot be used.",
+            where=target.key,
+            expected="a private key without passphrase",
+            found=_one_line(error),
+        ) from error
+
+
+def _known_hosts(target: Target) -> str:
+    """Netmiko would go on without the file, and then know nobody."""
+    if not Path(target.known_hosts).is_file():
+        raise InputError(
+            f"There is no file with the host key of {target.name}.",
+            where=target.known_hosts,
+            expected="an OpenSSH known_hosts file",
+            found="nothing",
+        )
+    return target.known_hosts
+
+
+def _wire(target: Target) -> socket.socket:
+    """A connection that was made in the target's namespace; nothing else of us goes there."""
+    with _inside(target.namespace):
+        family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
+        wire = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        wire.settimeout(target.timeout)
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        milliseconds = USER_TIMEOUT_SECONDS * 1000
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+        wire.connect((target.address, target.port))
+    except BaseException:
+        wire.close()
+        raise
+    return wire
+
+
+@contextlib.contextmanager
+def _inside(namespace: str) -> Iterator[None]:
+    """Be in a network namespace, this thread only (setns(2)); sockets made meanwhile stay in it.
+
+    Arguments:
+        namespace: a path, a name as `ip netns` has it, or empty for where we are.
+    """
+    if not namespace:
+        yield
+        return
+    path = namespace if "/" in namespace else f"/run/netns/{namespace}"
+    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.setns(there, os.CLONE_NEWNET)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            os.setns(home, os.CLONE_NEWNET)
+    finally:
+        os.close(home)
+
+
+def _open_transcript(directory: Path, target: Target) -> io.BufferedWriter:
+    """Append to a file that only we may read, whatever the umask is."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / f"{target.name}.log"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    transcript = os.fdopen(descriptor, "ab")
+    began = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    transcript.write(f"\n[session with {_where(target)}, {began}]\n".encode())
+    return transcript
