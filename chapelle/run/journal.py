@@ -311,11 +311,10 @@ def switch_outcome(steps: dict[str, StepResult]) -> str:
         return "pending"
     last = max(taken, key=lambda step: (step.started, PUSH_STEPS.index(step.step)))
     touching = PUSH_STEPS.index(last.step) >= PUSH_STEPS.index("arm")
-    if last.outcome in {"ok", "changed", "skipped"}:
-        return _ENDED.get((last.step, last.outcome), UNKNOWN if touching else "pending")
-    if touching:
-        return UNKNOWN
-    return "pending" if last.outcome == UNKNOWN else "failed"
+    ended = _ENDED.get((last.step, last.outcome))
+    if ended or touching:
+        return ended or UNKNOWN
+    return "failed" if last.outcome in {"failed", "unreachable"} else "pending"
 
 
 # What a switch is when this was its last step, and it ended so.
@@ -325,6 +324,7 @@ _ENDED = {
     ("persist", "ok"): "applied",
     ("revert", "ok"): "reverted",
     ("take-back", "ok"): "reverted",
+    ("take-back", "failed"): "applied",  # what was to be taken back is still there, and known to be
 }
 
 

@@ -3,7 +3,6 @@
 scope -> NetBox -> snapshot -> checks -> hosts -> plan -> yes -> lock -> run -> report
 """
 
-import secrets
 import tempfile
 import time
 from collections.abc import Mapping
@@ -23,9 +22,10 @@ from chapelle.plan.plan import Plan
 from chapelle.plan.scope import Scope, select
 from chapelle.run import prepare, resume
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
+from chapelle.run.filing import folder_of, journal_of, new_id, record
 from chapelle.run.folder import Folder
 from chapelle.run.interrupt import interruptible
-from chapelle.run.journal import Journal, RunRecord
+from chapelle.run.journal import Journal
 from chapelle.run.prepare import Scene
 from chapelle.run.recorder import Recorder, Watcher
 from chapelle.run.resume import Left
@@ -63,16 +63,6 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
     result: RunResult
     netbox_url: str
     report: Path | None = None
-
-
-def journal_of(settings: Settings) -> Journal:
-    """The journal of this installation."""
-    return Journal(settings.state / "journal.sqlite")
-
-
-def folder_of(settings: Settings, run: str) -> Folder:
-    """The directory of a run."""
-    return Folder(settings.state / "runs", run)
 
 
 # -- plan -----------------------------------------------------------------------------------------
@@ -115,7 +105,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         RefusedError: the plan no longer holds, or the operator says no. Nothing was changed.
         LockedError: somebody else is at work there. Nothing was changed.
     """
-    folder = folder_of(settings, order.resume or _new_id())
+    folder = folder_of(settings, order.resume or new_id())
     with closing(journal_of(settings)) as journal:
         left = resume.left(journal, order.resume, folder.path) if order.resume else None
         kept = left.plan if left else plans.read(order.plan) if order.plan else None
@@ -138,7 +128,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
             if left:
                 journal.take_over(folder.run, process.own())
             else:
-                journal.open_run(_record(folder.run, made), made.hosts)
+                journal.open_run(record(folder.run, made), made.hosts)
             return _carry_out(
                 settings, made, scene, operator, journal=journal, folder=folder,
                 lock=held, writer=writer, max_failed=order.max_failed,
@@ -240,10 +230,10 @@ def drift(settings: Settings, scope: Scope, operator: Operator) -> Done:
     """
     scene = prepare.scene(settings, operator.say)
     made = _plan(settings, scene, scope, operator, "drift")
-    folder = folder_of(settings, _new_id())
+    folder = folder_of(settings, new_id())
     with closing(journal_of(settings)) as journal:
         folder.fill(made, scene.dc.snapshot)
-        journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        journal.open_run(record(folder.run, made, dry_run=True), made.hosts)
         return _carry_out(settings, made, scene, operator, journal=journal, folder=folder)
 
 
@@ -263,9 +253,9 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
         tempfile.TemporaryDirectory(prefix="chapelle-") as scratch,
         closing(Journal(Path(scratch) / "journal.sqlite")) as journal,
     ):
-        folder = Folder(Path(scratch), _new_id())
+        folder = Folder(Path(scratch), new_id())
         folder.fill(made, scene.dc.snapshot)
-        journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        journal.open_run(record(folder.run, made, dry_run=True), made.hosts)
         if prepare.nobody_answers(settings):
             operator.say("the lab is not up: what its hosts would get cannot be said")
             journal.close_run(folder.run, time.time(), 0, "")
@@ -306,24 +296,3 @@ def _carry_out(
 def _statuses(made: Plan, scene: Scene) -> Mapping[str, str]:
     devices = {host.name: scene.dc.devices.get(host.device_id) for host in made.hosts}
     return {name: device.status for name, device in devices.items() if device}
-
-
-def _record(run: str, made: Plan, *, dry_run: bool = False) -> RunRecord:
-    return RunRecord(
-        id=run,
-        kind=made.kind,
-        target=made.target,
-        owner=prepare.owner(),
-        started=time.time(),
-        snapshot=made.snapshot,
-        plan=made.hash,
-        commit_id=made.commit,
-        scope=made.scope,
-        dry_run=dry_run,
-        process=process.own(),
-    )
-
-
-def _new_id() -> str:
-    """A run's name: when it began (UTC), and four digits of chance."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"

@@ -25,7 +25,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One server to be written about.
 
     `status` is what NetBox says now, `work` the steps before write-back, `run` the run's id, and
-    `plan` and `commit` what was done there. `facts` were read on the server.
+    `plan` and `commit` what was done there. `facts` were read on the server. `words` say what was
+    done to it when all went well.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     plan: str
     commit: str
+    words: str = "configured and verified"
 
 
 def staged_first(status: str) -> bool:
@@ -96,7 +98,7 @@ def text(entry: Entry) -> str:
         head = f"chapelle: {bad.step} {bad.outcome}: {bad.message or 'no reason was given'}"
     else:
         changes = sum(len(step.changes) for step in entry.work)
-        head = f"chapelle: configured and verified, {changes} changes"
+        head = f"chapelle: {entry.words}, {changes} changes"
     return (
         f"{head}\n\n- run `{entry.run}`\n- commit `{entry.commit[:12]}`\n- plan `{entry.plan[:12]}`"
     )

@@ -6,8 +6,8 @@ by which its neighbours prefer every other way. Nothing else changes.
 | platform | how | source |
 |---|---|---|
 | frr | `bgp graceful-shutdown` in each `router bgp` | FRR documentation, "BGP", Graceful-Shutdown |
-| cisco_nxos | `graceful-shutdown activate` in `router bgp` | NX-OS Unicast Routing, "Advanced BGP" |
-| arista_eos | not with one line: maintenance mode is a workflow of its own | EOS, "Maintenance mode" |
+| cisco_nxos | `graceful-shutdown activate` in `router bgp` | NX-OS Unicast Guide, "Advanced BGP" |
+| arista_eos | not with one line | EOS User Manual, "Maintenance Mode": a workflow of its own |
 """
 
 import re

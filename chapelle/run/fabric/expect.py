@@ -8,7 +8,7 @@ from chapelle.checks.fabric import Expected, Peer
 from chapelle.fabric.switch import Switch
 from chapelle.model import records as r
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
-from chapelle.model.switch import Neighbour
+from chapelle.model.switch import Facts, Neighbour
 
 FAMILIES = ("evpn", "ipv4")
 
@@ -41,10 +41,24 @@ def expected(dc: Datacentre, device: r.Device, intended: Switch, *, vnis: bool =
     )
 
 
-def awaiting(dc: Datacentre, wanted: Expected, ready: Collection[str]) -> Expected:
-    """The same, where only these devices are in service: nothing is required towards the others."""
+def awaiting(wanted: Expected, ready: Collection[str]) -> Expected:
+    """The same, where only these devices are in service: nothing is required towards others."""
     waiting = {name for name, far in wanted.cables.items() if far.system not in ready}
     return msgspec.structs.replace(wanted, waiting=frozenset(waiting))
+
+
+def as_before(serial: str, before: Facts) -> Expected:
+    """What a switch is to do when a change is taken back: what it did before that change."""
+    return Expected(
+        serial=serial,
+        peers=tuple(
+            Peer(vrf=peer.vrf, family=peer.family, peer=peer.peer)
+            for peer in before.bgp
+            if peer.established
+        ),
+        vnis={vni.vni: vni.kind for vni in before.vnis if vni.up},
+        routes_bounded=False,
+    )
 
 
 def in_service(dc: Datacentre) -> set[str]:

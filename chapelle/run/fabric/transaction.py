@@ -11,7 +11,13 @@ the switch has done it, and look. Each step is in the journal before it begins a
 import time
 
 from chapelle.checks.fabric import after_change
-from chapelle.drivers.switch.contract import BusyError, StrangerError, Switch, SwitchError
+from chapelle.drivers.switch.contract import (
+    BusyError,
+    StrangerError,
+    Switch,
+    SwitchError,
+    Target,
+)
 from chapelle.errors import ChapelleError
 from chapelle.fabric import ownership
 from chapelle.model.outcome import Change
@@ -100,7 +106,7 @@ class Transaction:
     # -- before anything is touched ---------------------------------------------------------------
 
     def _prepare(self, switch: Switch) -> str | None:
-        """Identify, compare, check, and diff: the candidate, or None when there is nothing to do."""
+        """Identify, compare, check, and diff: the candidate, or None if nothing is to be done."""
         with step(self._log, "identify"):
             self._identify(switch)
         running = self._compare(switch)
@@ -116,15 +122,7 @@ class Transaction:
 
     def _identify(self, switch: Switch) -> None:
         self._identity = switch.identify()
-        serial = self.order.expected.serial
-        if serial and self._identity.serial != serial:
-            raise StrangerError(
-                f"Who answers at the address of {self.name} is another machine.",
-                where=f"device {self.name} at {self.order.target.address}",
-                expected=f"serial number {serial}",
-                found=self._identity.serial or "none",
-                remedy="correct the serial number in NetBox if the switch was replaced",
-            )
+        require_serial(self.order.target, self.order.expected.serial, self._identity)
 
     def _compare(self, switch: Switch) -> str | None:
         """What runs now; None when changes of others were adopted, so that this is all."""
@@ -160,10 +158,10 @@ class Transaction:
             own_words = switch.diff(candidate)
             self._kept.put(papers.DIFF, diff)
             self._kept.put(papers.DEVICE_DIFF, own_words)
+            if not diff and not own_words:
+                return False  # whatever was approved is there already
             if self.order.approved is not None and digest(diff) != self.order.approved:
                 raise _not_approved(self.name, diff)
-            if not diff and not own_words:
-                return False
             noted.outcome = "changed"
             lines = management.touched(diff, self.order.path)
         if lines:
@@ -272,14 +270,7 @@ class Transaction:
 
     def _post_check(self, switch: Switch, before: Facts) -> None:
         with step(self._log, "post-check") as noted:
-            found = switch.identify()
-            if found.serial != before.identity.serial:
-                raise StrangerError(
-                    f"Another machine answers at the address of {self.name} than before.",
-                    where=f"device {self.name} at {self.order.target.address}",
-                    expected=f"serial number {before.identity.serial}",
-                    found=found.serial,
-                )
+            require_serial(self.order.target, before.identity.serial, switch.identify())
             end = time.monotonic() + self.limits.settle
             if self._fires:
                 end = min(end, self._fires - _ROOM)
@@ -393,24 +384,55 @@ class Transaction:
                 self._identify(switch)
                 pending = switch.pending()
                 self._fires = time.monotonic() + pending.seconds if pending else 0.0
-                if not pending and self._runs(switch, checkpoint):
-                    self._store.give_up(self.name)
-                    return None
-                if self._runs(switch, candidate):
+                running = switch.running()
+                if self._owns(running, candidate):
                     self._log.note(f"{self.name} runs the new configuration: going on from there")
                     self._confirming = pending is None
                     self._post_check(switch, before)
                     if pending:
                         self._confirm(switch)
                     return self._persist(switch, candidate)
-            reason = "the run was cut short while the switch was being changed"
+                if pending is None and self._is_left(running, checkpoint):
+                    self._store.give_up(self.name)
+                    return None
         except Exception as error:  # noqa: BLE001 - whatever it is, the switch must not stay so
             return self._undo(error)
-        ended = self._back(reason)
+        ended = self._back("the run was cut short while the switch was being changed")
         return ended if ended.outcome == UNKNOWN else None
+
+    def _owns(self, running: str, wanted: str) -> bool:
+        """Whether our own sections are these, whatever others have done since."""
+        own = [ownership.owned(self.platform, text) for text in (running, wanted)]
+        return not ownership.diff(self.platform, *own)
+
+    def _is_left(self, running: str, checkpoint: str) -> bool:
+        """Whether the old configuration is in force, or others were at work on it since.
+
+        Going back to the checkpoint would then undo what they did: it is drift, and is shown.
+        """
+        old = ownership.owned(self.platform, checkpoint)
+        restored = ownership.merge(self.platform, running, old)
+        foreign = bool(ownership.diff(self.platform, restored, checkpoint))
+        return foreign or self._owns(running, checkpoint)
 
     def _ending(self, outcome: str, message: str = "") -> Ending:
         return Ending(outcome=outcome, message=message, identity=self._identity)
+
+
+def require_serial(target: Target, serial: str, found: Identity) -> None:
+    """Make sure that who answers is who is meant, as far as its serial number is known.
+
+    Raises:
+        StrangerError: it is another machine.
+    """
+    if serial and found.serial != serial:
+        raise StrangerError(
+            f"Who answers at the address of {target.name} is another machine.",
+            where=f"device {target.name} at {target.address}",
+            expected=f"serial number {serial}",
+            found=found.serial or "none",
+            remedy="correct the serial number in NetBox if the switch was replaced",
+        )
 
 
 def drift(platform: str, store: Store, device: str, own: str) -> str:
