@@ -152,13 +152,30 @@ class Boot:
         self._booting: dict[int, _Booting] = {}
         self._booted: dict[str, tuple[Node, float]] = {}
         self._failures: list[Failure] = []
+        self._namespaces: dict[str, int] = {}
 
-    def run(self, to_start: Sequence[Node], already: Sequence[Node]) -> list[Failure]:
+    def run(
+        self, to_start: Sequence[Node], already: Sequence[Node], namespaces: dict[str, int]
+    ) -> list[Failure]:
         """Start nodes, and wait until they and those that run already answer.
+
+        Arguments:
+            to_start: nodes that do not run.
+            already: nodes that run.
+            namespaces: a descriptor of the network namespace of each of `to_start`, by name; they
+                are closed.
 
         Returns:
             The nodes that do not, each with the reason; they are left as they are.
         """
+        self._namespaces = dict(namespaces)
+        try:
+            return self._run(to_start, already)
+        finally:
+            for namespace in self._namespaces.values():
+                os.close(namespace)
+
+    def _run(self, to_start: Sequence[Node], already: Sequence[Node]) -> list[Failure]:
         pending = deque(to_start)
         total = len(to_start) + len(already)
         self._booted = {each.ip: (each, time.monotonic() + ANSWER_SECONDS) for each in already}
@@ -175,7 +192,7 @@ class Boot:
         return self._failures
 
     def _launch(self, each: Node) -> None:
-        namespace = self._hub.wire(each)
+        namespace = self._namespaces.pop(each.name)
         try:
             process = node.launch(self._settings, each, namespace, self._groups, self._notify)
         finally:

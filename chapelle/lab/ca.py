@@ -23,6 +23,7 @@ from chapelle.lab import files
 from chapelle.settings import Settings
 
 PRINCIPAL = "deploy"
+SWITCH_KEYS = "known_hosts_switches"
 USER_LIFE = 24 * 3600
 REISSUE_BELOW = 12 * 3600
 # A lab that is left running for years should not lock its owner out.
@@ -185,6 +186,17 @@ exec nsenter --net={namespace} -- /usr/bin/ssh -F '{home}/config' "$@"
     for program in ("sftp", "scp"):
         text = f"#!/bin/sh\nexec /usr/bin/{program} -S '{home}/ssh' \"$@\"\n"
         files.write(home / program, text, 0o755)
+
+
+def write_switch_keys(settings: Settings, keys: Iterable[tuple[str, str, str]]) -> None:
+    """Write the host keys of switches one by one, for clients that know no host authorities.
+
+    Arguments:
+        settings: whose lab.
+        keys: address, name, and host key (`type base64`) of each.
+    """
+    lines = [f"{place} {key}\n" for address, name, key in keys for place in (address, name) if key]
+    files.write(folder(settings) / SWITCH_KEYS, "".join(lines), 0o644)
 
 
 def _load(path: Path) -> Ed25519PrivateKey:

@@ -106,6 +106,17 @@ class Tree:
                 hosts[group.name] = int(init[0]) if init else 0
         return hosts
 
+    def processes(self) -> dict[str, int]:
+        """A process of each node that runs, by host name: its init, or one before it has one."""
+        found = {}
+        for group in self._groups():
+            files = [group / "payload" / "init.scope" / "cgroup.procs", group / "cgroup.procs"]
+            for file in (*files, *group.rglob("cgroup.procs")):
+                if members := _read(file).split():
+                    found[group.name] = int(members[0])
+                    break
+        return found
+
     def kill(self, hosts: Collection[str]) -> None:
         """End nodes at once, as when their power is cut, and wait until nothing of them is left.
 

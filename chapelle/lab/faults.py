@@ -98,21 +98,38 @@ def replace_host_key(settings: Settings, host: str) -> None:
     )
 
 
-def unplug(settings: Settings, host: str) -> None:
-    """Pull all cables of the node."""
-    _cables(settings, host, plugged=False)
+def unplug(settings: Settings, host: str, port: str | None = None) -> None:
+    """Pull the cable of one port of the node, or all of them: its ports lose their carrier."""
+    _cables(settings, host, port, plugged=False)
 
 
-def plug(settings: Settings, host: str) -> None:
-    """Plug all cables of the node in again."""
-    _cables(settings, host, plugged=True)
+def plug(settings: Settings, host: str, port: str | None = None) -> None:
+    """Plug the cable of one port of the node, or all of them, in again."""
+    _cables(settings, host, port, plugged=True)
 
 
-def _cables(settings: Settings, host: str, *, plugged: bool) -> None:
+def _cables(settings: Settings, host: str, port: str | None, *, plugged: bool) -> None:
+    """The far end of each cable is set down or up: the node's own end is as the node left it.
+
+    Raises:
+        ChapelleError: the node has no such port, or the node at the far end is down.
+    """
     each = _known(settings, host)
+    lab = twin.read(settings)
+    ends = [end for c in lab.cables for end in ((c.a, c.b), (c.b, c.a))] if lab else []
+    far = {near.port: other for near, other in ends if near.node == host}
+    ports = [own.name for own in each.ports if port in {None, own.name}]
+    if not ports:
+        raise ChapelleError(f"Node {host} has no port {port}.", where="lab.json")
     with wires.Hub(ca.namespace_path(settings)) as hub:
-        for port in each.ports:
-            hub.set_cable(host, port.name, plugged=plugged)
+        for name in ports:
+            other = far.get(name)
+            if other is None:
+                hub.set_link(wires.port_name(host, name), up=plugged)
+            elif (there := _known(settings, other.node)).kind == "uml":
+                hub.set_link(wires.end_name(there, other.port), up=plugged)
+            else:
+                run(settings, other.node, f"ip link set {other.port} {'up' if plugged else 'down'}")
 
 
 def _known(settings: Settings, host: str) -> Node:

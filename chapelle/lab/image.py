@@ -41,6 +41,8 @@ PACKAGES = (
     # what the roles look after
     "chrony", "lldpd", "locales", "nftables", "prometheus-node-exporter", "smartmontools",
     "unattended-upgrades",
+    # what switches run, and what loads the modules of a kernel that has some
+    "frr", "frr-pythontools", "kmod",
 )  # fmt: skip
 
 OPTIONS = (

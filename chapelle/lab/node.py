@@ -8,13 +8,14 @@ import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import ca, cgroup, files, wires
+from chapelle.lab import ca, cgroup, files, switch, wires
 from chapelle.lab.ca import HostSigner
 from chapelle.lab.spec import Node
+from chapelle.lab.switch import File
 from chapelle.settings import Settings
 
 # The whole of nspawn's bounding set is more than a server needs; the network must be its own.
@@ -44,36 +45,91 @@ def prepare(settings: Settings, node: Node, image: Path, signer: HostSigner) -> 
     for part in ("layer", "work", "root"):
         (home / part).mkdir(parents=True, mode=0o755)
     (home / "image").symlink_to(image)
-    for name, (text, mode) in installed_files(settings, node, signer).items():
+    installed = dict(installed_files(settings, node, signer))
+    accounts = {name: (image / "etc" / name).read_text() for name in ("passwd", "group", "shadow")}
+    if node.is_switch:
+        installed |= switch.files(node, accounts, ca.PRINCIPAL)
+    owners = _owners([accounts["passwd"], *_texts(installed, "etc/passwd")])
+    for name, file in installed.items():
         path = home / "layer" / name
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-        files.write(path, text, mode)
+        _make_directories(home / "layer", path.parent, image)
+        files.write(path, file.content, file.mode)
+        _own(path, image / name, owners[file.owner])
+    if node.is_switch:
+        _finish_switch(home / "layer", owners)
     files.write(home / "installed", "")
 
 
-def installed_files(
-    settings: Settings, node: Node, signer: HostSigner
-) -> Mapping[str, tuple[str | bytes, int]]:
-    """What the installer writes: content and mode by path."""
+def _texts(installed: Mapping[str, File], name: str) -> list[str]:
+    return [str(installed[name].content)] if name in installed else []
+
+
+def _owners(texts: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """User and group id of each account in files as passwd(5) describes them."""
+    lines = [line.split(":") for text in texts for line in text.splitlines()]
+    return {fields[0]: (int(fields[2]), int(fields[3])) for fields in lines}
+
+
+def _make_directories(layer: Path, wanted: Path, image: Path) -> None:
+    """Make a directory of a layer; what the image has beneath it keeps its owner and mode."""
+    for path in [*reversed(wanted.parents), wanted]:
+        if path.is_relative_to(layer) and not path.exists():
+            path.mkdir(mode=0o755)
+            beneath = image / path.relative_to(layer)
+            if beneath.is_dir():
+                shutil.copystat(beneath, path)
+                os.chown(path, beneath.stat().st_uid, beneath.stat().st_gid)
+
+
+def _own(path: Path, beneath: Path, owner: tuple[int, int]) -> None:
+    """Give a file the owner that it hides in the image, or `owner`."""
+    if beneath.exists():
+        owner = (beneath.stat().st_uid, beneath.stat().st_gid)
+    os.chown(path, *owner)
+
+
+def _finish_switch(layer: Path, owners: Mapping[str, tuple[int, int]]) -> None:
+    for name, target in switch.units().items():
+        path = layer / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        path.symlink_to(target)
+    home = layer / "home" / switch.OPERATOR
+    home.mkdir(parents=True, exist_ok=True, mode=0o755)
+    os.chown(home, *owners[switch.OPERATOR])
+
+
+def public_host_key(settings: Settings, host: str) -> str:
+    """The host key that the installer gave a node, as `type base64`; empty before it did."""
+    path = folder(settings) / host / "layer/etc/ssh/ssh_host_ed25519_key.pub"
+    try:
+        return " ".join(path.read_text().split()[:2])
+    except OSError:
+        return ""
+
+
+def installed_files(settings: Settings, node: Node, signer: HostSigner) -> Mapping[str, File]:
+    """What the installer writes on every node, by path."""
     key = signer.new([node.name, node.fqdn, node.ip])
     network = (
         "# Written by the installer.\n"
-        f"[Match]\nName={node.ports[0].name}\n\n"
+        f"[Match]\nName={node.management_port}\n\n"
         f"[Network]\nAddress={node.address}\nGateway={node.gateway}\n"
         "LinkLocalAddressing=no\nIPv6AcceptRA=no\n"
     )
     identity = uuid.uuid5(uuid.NAMESPACE_OID, machine_name(settings, node.name))
     names = " ".join(dict.fromkeys([node.fqdn, node.name]))
-    return {
-        "etc/hostname": (f"{node.name}\n", 0o644),
-        "etc/hosts": (f"127.0.0.1 localhost\n{node.ip} {names}\n", 0o644),
-        "etc/machine-id": (f"{identity.hex}\n", 0o444),
-        "etc/systemd/network/05-install.network": (network, 0o644),
-        "etc/ssh/user_ca.pub": (signer.user_authority, 0o644),
-        "etc/ssh/ssh_host_ed25519_key": (key.private, 0o600),
-        "etc/ssh/ssh_host_ed25519_key.pub": (key.public, 0o644),
-        "etc/ssh/ssh_host_ed25519_key-cert.pub": (key.certificate, 0o644),
+    found = {
+        "etc/hostname": File(content=f"{node.name}\n"),
+        "etc/hosts": File(content=f"127.0.0.1 localhost\n{node.ip} {names}\n"),
+        "etc/machine-id": File(content=f"{identity.hex}\n", mode=0o444),
+        "etc/ssh/user_ca.pub": File(content=signer.user_authority),
+        "etc/ssh/ssh_host_ed25519_key": File(content=key.private, mode=0o600),
+        "etc/ssh/ssh_host_ed25519_key.pub": File(content=key.public),
+        "etc/ssh/ssh_host_ed25519_key-cert.pub": File(content=key.certificate),
     }
+    if not node.is_switch:
+        found["etc/systemd/network/05-install.network"] = File(content=network)
+    return found
 
 
 def launch(

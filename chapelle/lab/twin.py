@@ -9,14 +9,26 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from chapelle.errors import ChapelleError, HostsFailedError, RefusedError
-from chapelle.lab import boot, ca, cgroup, files, image, limits, node, spec, timeserver, wires
+from chapelle.lab import (
+    boot,
+    ca,
+    cabling,
+    cgroup,
+    files,
+    image,
+    limits,
+    node,
+    spec,
+    timeserver,
+    wires,
+)
 from chapelle.model.datacentre import Datacentre
 from chapelle.settings import Settings
 
@@ -24,6 +36,9 @@ Say = Callable[[str], None]
 
 # What a node writes to its layer while it is configured, at most, as measured.
 NODE_BYTES = 24 << 20
+
+# What a switch's data plane is made of, of what a kernel may lack.
+FABRIC_LINKS = ("bonding", "vlan", "vrf", "vlan_filtering", "vxlan")
 
 PROGRAMS = {
     "systemd-nspawn": "systemd-container",
@@ -49,7 +64,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
 class Lab(msgspec.Struct, frozen=True, kw_only=True):
     """What `lab.json` says.
 
-    `kernel` tells which kinds of link can be made here; `source` is our own address towards nodes.
+    `kernel` tells which kinds of link can be made here; `source` is our own address towards nodes;
+    `cables` are those of which both ends are nodes.
     """
 
     instance: str
@@ -60,6 +76,7 @@ class Lab(msgspec.Struct, frozen=True, kw_only=True):
     limits: limits.Raised
     hosts: dict[str, Host]
     source: str = ""
+    cables: tuple[spec.Cable, ...] = ()
 
 
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,23 +127,28 @@ def up(
     hosts: Sequence[str],
     say: Say = lambda _: None,
     progress: boot.Progress = lambda _done, _total: None,
+    *,
+    kinds: Mapping[str, spec.Kind] | None = None,
 ) -> Lab:
-    """See that the nodes for these servers run and answer; nodes that do are left alone.
+    """See that the nodes for these servers and switches run and answer, cabled as NetBox says.
+
+    Nodes that run are left alone, but for cables that lead to others.
 
     Arguments:
         settings: whose lab.
         dc: the datacentre that the nodes are taken from.
-        hosts: names of servers.
+        hosts: names of servers and switches.
         say: told of each thing that is done, one line each.
         progress: told how many nodes of how many answer.
+        kinds: what kind of node each is to be, by name; `nspawn` if it is not there.
 
     Raises:
-        InputError: NetBox does not say enough of a server.
+        InputError: NetBox does not say enough of a server or switch.
         RefusedError: not root, a program is missing, or no space; nothing was changed.
         HostsFailedError: some nodes did not come up; the message names them.
     """
     _require_means()
-    wanted = spec.nodes(dc, hosts)
+    wanted = spec.nodes(dc, hosts, kinds)
     services = spec.services(dc)
     files.directory(settings.state)
     with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
@@ -142,26 +164,14 @@ def up(
         for name in doomed:
             shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
         running = groups.running()
-        start = [each for each in wanted if each.name not in running]
-        files.directory(node.folder(settings))
-        new = [each for each in start if not (node.folder(settings) / each.name).exists()]
-        files.require_space(settings.state, NODE_BYTES * len(new), f"{len(new)} more nodes")
-        hosts_known = _hosts(dc, wanted, known)
-        strangers = cgroup.nodes_on_machine() - len(running)
-        number = len(hosts_known) + strangers
-        raised = limits.raise_for(number, known.limits if known else {}, say)
-        lab = Lab(
-            instance=settings.instance,
-            netns=str(ca.namespace_path(settings)),
-            started=known.started if known else time.time(),
-            kernel=wires.kernel_support(),
-            image=str(root),
-            limits=raised,
-            hosts=hosts_known,
-            source=services.time[0].partition("/")[0] if services.time else "",
-        )
+        # Servers are reached through switches, so switches start first.
+        start = sorted((e for e in wanted if e.name not in running), key=lambda e: not e.is_switch)
+        _require_room(settings, start)
+        lab = _intended(settings, dc, wanted, known, root=root, running=len(running), say=say)
         _write(settings, lab)
         with wires.Hub(Path(lab.netns)) as hub:
+            for name in doomed:
+                hub.unwire(known.hosts[name].node if known else lab.hosts[name].node)
             hub.prepare(wanted, services)
             if services.time:
                 timeserver.start(settings, root, hub.namespace, groups)
@@ -170,6 +180,9 @@ def up(
                 node.prepare(settings, each, root, signer)
             if start:
                 say(f"starting {len(start)} nodes")
+            nodes = {name: host.node for name, host in lab.hosts.items()}
+            cables = cabling.Cabling(hub, nodes, lab.cables, groups.processes())
+            namespaces = cables.connect(start, known.cables if known else ())
             boots = boot.Boot(
                 settings,
                 hub=hub,
@@ -178,7 +191,8 @@ def up(
                 source=lab.source,
                 progress=progress,
             )
-            failures = boots.run(start, [each for each in wanted if each.name in running])
+            already = [each for each in wanted if each.name in running]
+            failures = boots.run(start, already, namespaces)
         lab = _note_processes(settings, groups, lab)
     if failures:
         raise HostsFailedError(
@@ -188,6 +202,53 @@ def up(
             remedy="invoke lab.up again; invoke lab.down throws the nodes away",
         )
     return lab
+
+
+def _require_room(settings: Settings, start: Sequence[spec.Node]) -> None:
+    files.directory(node.folder(settings))
+    new = [each for each in start if not (node.folder(settings) / each.name).exists()]
+    files.require_space(settings.state, NODE_BYTES * len(new), f"{len(new)} more nodes")
+
+
+def _intended(
+    settings: Settings,
+    dc: Datacentre,
+    wanted: Sequence[spec.Node],
+    known: Lab | None,
+    *,
+    root: Path,
+    running: int,
+    say: Say,
+) -> Lab:
+    """What the lab is to be; the kernel's limits are raised for it."""
+    services = spec.services(dc)
+    hosts = _hosts(dc, wanted, known)
+    strangers = cgroup.nodes_on_machine() - running
+    raised = limits.raise_for(len(hosts) + strangers, known.limits if known else {}, say)
+    return Lab(
+        instance=settings.instance,
+        netns=str(ca.namespace_path(settings)),
+        started=known.started if known else time.time(),
+        kernel=wires.kernel_support(),
+        image=str(root),
+        limits=raised,
+        hosts=hosts,
+        source=services.time[0].partition("/")[0] if services.time else "",
+        cables=tuple(spec.cables(dc, [host.node for host in hosts.values()])),
+    )
+
+
+def not_exercised(lab: Lab) -> list[str]:
+    """What of the datacentre's network the switches of this lab cannot do, one line each."""
+    switches = [h.node for h in lab.hosts.values() if h.node.is_switch and h.node.kind == "nspawn"]
+    lacking = [kind for kind in FABRIC_LINKS if not lab.kernel.get(kind, False)]
+    if not switches or not lacking:
+        return []
+    return [
+        f"{len(switches)} switches run on this machine's kernel, which has no {', '.join(lacking)}:"
+        " their routing protocols and LLDP are real, their VLANs, VXLAN, VRFs, and bonds are not;"
+        " frames between servers go through a plain bridge"
+    ]
 
 
 def _require_means() -> None:
@@ -211,12 +272,13 @@ def _require_means() -> None:
 def _retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:
     """The nodes whose server NetBox no longer has, or describes otherwise than it did."""
     old = {name: host.node for name, host in known.hosts.items()} if known else {}
-    servers = {server.name for server in dc.servers}
+    there = spec.names(dc)
     now = {each.name: each for each in wanted}
-    gone = [name for name in old if name not in servers]
+    gone = [name for name in old if name not in there]
     moved = [name for name in old if name in now and now[name] != old[name]]
     for name in gone:
-        say(f"removing {name}: NetBox has no such server any more")
+        what = "switch" if old[name].is_switch else "server"
+        say(f"removing {name}: NetBox has no such {what} any more")
     for name in moved:
         say(f"rebuilding {name}: NetBox has another {_changed(old[name], now[name])} for it now")
     return gone + moved
@@ -230,8 +292,8 @@ def _changed(old: spec.Node, new: spec.Node) -> str:
 
 def _hosts(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None) -> dict[str, Host]:
     """The nodes that the lab is to have: those wanted, and earlier ones that NetBox still has."""
-    servers = {server.name for server in dc.servers}
-    hosts = {n: host for n, host in known.hosts.items() if n in servers} if known else {}
+    there = spec.names(dc)
+    hosts = {n: host for n, host in known.hosts.items() if n in there} if known else {}
     for each in wanted:
         hosts[each.name] = Host(node=each, address=each.ip, aisle=each.aisle, rack=each.rack)
     return dict(sorted(hosts.items()))
@@ -253,6 +315,11 @@ def _write(settings: Settings, lab: Lab) -> None:
     files.write(_file(settings), msgspec.json.format(msgspec.json.encode(lab)))
     hosts = [(host.node.name, host.node.fqdn, host.address) for host in lab.hosts.values()]
     ca.write_client(settings, hosts, lab.source)
+    switches = [host.node for host in lab.hosts.values() if host.node.is_switch]
+    ca.write_switch_keys(
+        settings,
+        [(each.ip, each.name, node.public_host_key(settings, each.name)) for each in switches],
+    )
 
 
 def status(settings: Settings) -> list[HostStatus]:
@@ -315,7 +382,7 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
         for place in Path("/run/systemd/nspawn").glob(f"*/{node.machine_name(settings, '*')}"):
             with contextlib.suppress(OSError):
                 place.rmdir()
-        for name in ("config", "known_hosts", "ssh", "sftp", "scp"):
+        for name in ("config", "known_hosts", "ssh", "sftp", "scp", ca.SWITCH_KEYS):
             (ca.folder(settings) / name).unlink(missing_ok=True)
     return len(running)
 

@@ -20,12 +20,12 @@ from typing import Any, Self
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from chapelle.errors import ChapelleError
-from chapelle.lab.spec import Node, Services
+from chapelle.lab.spec import Node, Port, Services
 
 # Bridges and the hub's ends of cables carry whatever a node may send: jumbo frames and VLAN tags.
 HUB_MTU = 9216
 IFF_UP = 1
+IFF_NOARP = 0x80
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x80000
@@ -37,6 +37,7 @@ LINK_KINDS: dict[str, dict[str, Any]] = {
     "bridge": {"kind": "bridge"},
     "dummy": {"kind": "dummy"},
     "vlan": {"kind": "vlan", "vlan_id": 2},
+    "vlan_filtering": {"kind": "bridge", "br_vlan_filtering": 1},
     "vrf": {"kind": "vrf", "vrf_table": 10},
     "vxlan": {"kind": "vxlan", "vxlan_id": 10},
 }
@@ -150,6 +151,24 @@ def port_name(node: str, port: str) -> str:
     return "v" + hashlib.sha256(f"{node}/{port}".encode()).hexdigest()[:12]
 
 
+def end_name(node: Node, port: str) -> str:
+    """What the node's end of a cable is called: as the port, or, in the hub, by a name of its own.
+
+    A full kernel is a process that opens its cables from outside.
+    """
+    return port if node.kind == "nspawn" else "u" + port_name(node.name, port)[1:]
+
+
+def side(node: Node, port: Port, namespace: int) -> dict[str, Any]:
+    """A node's end of a veth pair as netlink wants it."""
+    found: dict[str, Any] = {"ifname": end_name(node, port.name), "net_ns_fd": namespace}
+    if port.mac and node.kind == "nspawn":
+        found["address"] = port.mac.lower()
+    if node.kind == "uml" or port.dark or port.bridge:
+        found["mtu"] = HUB_MTU
+    return found
+
+
 class Hub:
     """The hub of one lab: made if it is not there, and wired up node by node.
 
@@ -195,8 +214,10 @@ class Hub:
         self._ipr.link("set", index=1, state="up")
         wanted: dict[ipaddress.IPv4Network, set[str]] = {}
         for node in nodes:
-            gateway = f"{node.gateway}/{node.network.prefixlen}"
-            wanted.setdefault(node.network, set()).add(gateway)
+            for prefix in {str(node.network), *(port.hub for port in node.ports if port.hub)}:
+                network = ipaddress.IPv4Network(prefix)
+                gateway = f"{network.network_address + 1}/{network.prefixlen}"
+                wanted.setdefault(network, set()).add(gateway)
         for address in services.time:
             network = ipaddress.IPv4Interface(address).network
             wanted.setdefault(network, set()).add(address)
@@ -217,54 +238,52 @@ class Hub:
             self._ipr.addr("replace", index=index, address=ip, prefixlen=int(length))
         self._ipr.link("set", index=index, state="up")
 
-    def wire(self, node: Node) -> int:
-        """Make a node's network namespace with its ports, plugged into the bridge of its prefix.
+    def plug(self, node: Node, port: Port, namespace: int) -> None:
+        """Make a node's port, in its namespace, and plug it into the bridge of its prefix."""
+        prefix = ipaddress.IPv4Network(port.hub) if port.hub else node.network
+        near: dict[str, Any] = {
+            "ifname": port_name(node.name, port.name), "mtu": HUB_MTU,
+            "master": self._index(bridge_name(prefix)), "flags": IFF_UP, "change": IFF_UP,
+        }  # fmt: skip
+        self.pair(near, side(node, port, namespace))
+        if node.kind == "uml":
+            self.lift(end_name(node, port.name))
 
-        Returns:
-            A descriptor of the namespace; whoever gets it closes it.
-        """
-        bridge = self._index(bridge_name(node.network))
-        namespace = new_namespace()
+    def pair(self, one: dict[str, Any], other: dict[str, Any]) -> None:
+        """Make a veth pair; what a node that has just died left of it is taken away first."""
         try:
-            for port in node.ports:
-                name = port_name(node.name, port.name)
-                far: dict[str, Any] = {"ifname": port.name, "net_ns_fd": namespace}
-                if port.mac:
-                    far["address"] = port.mac.lower()
-                create = {
-                    "ifname": name, "kind": "veth", "mtu": HUB_MTU, "master": bridge,
-                    "flags": IFF_UP, "change": IFF_UP, "peer": far,
-                }  # fmt: skip
-                try:
-                    self._ipr.link("add", **create)
-                except NetlinkError as error:
-                    if error.code != errno.EEXIST:
-                        raise
-                    # The end of a node that has just died; the kernel takes its time with those.
-                    self.unwire(node.name, port.name)
-                    self._ipr.link("add", **create)
+            self._ipr.link("add", kind="veth", **one, peer=other)
         except NetlinkError as error:
-            os.close(namespace)
-            raise ChapelleError(
-                "A node cannot be wired up.",
-                where=f"node {node.name}",
-                expected="veth pairs for its ports",
-                found=str(error),
-            ) from error
-        return namespace
+            if error.code != errno.EEXIST:
+                raise
+            # The kernel takes its time with the ends of those.
+            for name in (one["ifname"], other["ifname"]):
+                if (index := self._index(name)) is not None:
+                    self._ipr.link("del", index=index)
+            self._ipr.link("add", kind="veth", **one, peer=other)
 
-    def unwire(self, node: str, port: str) -> None:
-        """Take a cable out for good; both of its ends vanish."""
-        index = self._index(port_name(node, port))
-        if index is not None:
-            with contextlib.suppress(NetlinkError):
-                self._ipr.link("del", index=index)
+    def lift(self, name: str) -> None:
+        """Set an end of a full kernel up: a wire only, to which the hub itself answers nothing."""
+        index = self._index(name)
+        self._ipr.link("set", index=index, flags=IFF_UP | IFF_NOARP, change=IFF_UP | IFF_NOARP)
 
-    def set_cable(self, node: str, port: str, *, plugged: bool) -> None:
-        """Plug a cable in, or pull it: the node's port gets or loses its carrier."""
-        index = self._index(port_name(node, port))
+    def has(self, node: str, port: str) -> bool:
+        """Whether a port of a node is plugged into the hub."""
+        return self._index(port_name(node, port)) is not None
+
+    def unwire(self, node: Node) -> None:
+        """Take all that is in the hub of a node's cables out for good; both ends vanish."""
+        for port in node.ports:
+            for name in (port_name(node.name, port.name), end_name(node, port.name)):
+                if (index := self._index(name)) is not None:
+                    with contextlib.suppress(NetlinkError):
+                        self._ipr.link("del", index=index)
+
+    def set_link(self, name: str, *, up: bool) -> None:
+        """Set a link of the hub up or down: what it is cabled to gets or loses its carrier."""
+        index = self._index(name)
         if index is not None:
-            self._ipr.link("set", index=index, state="up" if plugged else "down")
+            self._ipr.link("set", index=index, state="up" if up else "down")
 
     def _index(self, name: str) -> int | None:
         found = self._ipr.link_lookup(ifname=name)

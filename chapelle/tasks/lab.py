@@ -15,26 +15,35 @@ SCOPE_HELP = {
     "aisle": "The number of an aisle, such as 2.",
     "rack": "The name of a rack, such as A2-R01.",
     "hosts": "How many servers at most.",
+    "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
 }
 
 
 @command(help=SCOPE_HELP)
 def up(
-    _context: object, aisle: str | None = None, rack: str | None = None, hosts: str | None = None
+    _context: object,
+    aisle: str | None = None,
+    rack: str | None = None,
+    hosts: str | None = None,
+    switches: bool = False,
 ) -> None:
     """Start a node for each server asked for (all of them by default).
 
-    Nodes that run stay as they are. The servers are those of the latest snapshot of NetBox; one is
-    taken if there is none.
+    Nodes that run stay as they are, but for cables to nodes that join them. The servers are those
+    of the latest snapshot of NetBox; one is taken if there is none.
     """
     from chapelle import lab
-    from chapelle.lab import spec
+    from chapelle.lab import spec, twin
 
     settings = Settings.load()
     dc = _datacentre(settings)
     names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
+    if switches:
+        names += spec.switches(dc, aisle=aisle, rack=rack)
     with _progress() as progress:
-        lab.up(settings, dc, names, _say, progress)
+        made = lab.up(settings, dc, names, _say, progress)
+    for line in twin.not_exercised(made):
+        print(f"not exercised: {line}")
     print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import reference
 
 from chapelle.errors import InputError
 from chapelle.lab import spec
@@ -88,3 +89,68 @@ def test_an_empty_aisle_is_bad_input() -> None:
     empty = Datacentre(Snapshot(msgspec.structs.replace(content, devices=())))
     with pytest.raises(InputError):
         spec.scope(empty, aisle="2")
+
+
+def test_an_aisle_has_its_switches_and_every_spine() -> None:
+    names = spec.switches(reference.datacentre(), aisle="2")
+    assert len(names) == 8 + 3 + 4
+    assert {"spine-a1", "spine-a2", "spine-a3", "spine-a4"} <= set(names)
+    assert "border-a1" in spec.switches(reference.datacentre(), aisle="1")
+
+
+def test_a_rack_has_its_leaf_pair_and_every_spine() -> None:
+    names = spec.switches(reference.datacentre(), rack="A2-R03")
+    assert names == ["leaf-a2-2a", "leaf-a2-2b", "spine-a1", "spine-a2", "spine-a3", "spine-a4"]
+
+
+def test_a_leaf_has_all_its_ports_and_an_uplink_for_its_servers() -> None:
+    node = spec.node(reference.datacentre(), "leaf-a2-1a")
+    assert (node.role, node.management_port, node.address) == ("leaf", "eth0", "10.66.2.201/24")
+    assert node.serial
+    ports = {port.name: port for port in node.ports}
+    assert ports.keys() == {"eth0", "lab0", *(f"swp{number}" for number in range(1, 57))}
+    assert (ports["swp1"].bridge, ports["swp14"].bridge, ports["swp49"].bridge) == (
+        "br-lab0",
+        "",
+        "",
+    )
+    assert (ports["lab0"].hub, ports["lab0"].dark) == ("10.64.2.0/24", False)
+    assert {port.name for port in node.ports if not port.dark} == {"eth0", "lab0"}
+
+
+def test_an_out_of_band_switch_is_managed_on_its_own_interface() -> None:
+    node = spec.node(reference.datacentre(), "oob-a2-1")
+    ports = {port.name: port for port in node.ports}
+    assert node.management_port == "mgmt"
+    assert (ports["lab0"].hub, ports["swp21"].bridge) == ("10.66.2.0/24", "br-lab0")
+    assert ports["swp49"].bridge == ""  # to a border leaf
+
+
+def test_cables_are_those_between_the_nodes() -> None:
+    dc = reference.datacentre()
+    nodes = spec.nodes(dc, ["spine-a1", "leaf-a2-1a", "compute-a2-01"])
+    found = {(c.a.node, c.a.port, c.b.node, c.b.port) for c in spec.cables(dc, nodes)}
+    assert found == {
+        ("compute-a2-01", "eno1", "leaf-a2-1a", "swp6"),
+        ("leaf-a2-1a", "swp49", "spine-a1", "swp9"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"platform": None}, "platform of a switch"),
+        ({"platform": 1}, "platform of a switch"),
+        ({"primary_ip4": None}, "primary IPv4 address"),
+        ({"role": 10}, "role"),
+    ],
+)
+def test_a_switch_that_cannot_be_built_is_named(fields, what) -> None:
+    content = reference.content()
+    devices = tuple(
+        msgspec.structs.replace(each, **fields) if each.name == "leaf-a2-1a" else each
+        for each in content.devices
+    )
+    dc = Datacentre(Snapshot(msgspec.structs.replace(content, devices=devices)))
+    with pytest.raises(InputError, match=what):
+        spec.node(dc, "leaf-a2-1a")
