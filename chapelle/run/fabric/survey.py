@@ -13,9 +13,9 @@ from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.switch import Facts, Identity
 from chapelle.run.fabric import expect, management, reach
+from chapelle.run.fabric.compare import drift, require_serial
 from chapelle.run.fabric.known import Store
 from chapelle.run.fabric.order import Connect
-from chapelle.run.fabric.transaction import drift, require_serial
 from chapelle.settings import Settings
 
 

@@ -13,16 +13,15 @@ import time
 from chapelle.checks.fabric import after_change
 from chapelle.drivers.switch.contract import (
     BusyError,
-    StrangerError,
     Switch,
     SwitchError,
-    Target,
 )
 from chapelle.errors import ChapelleError
 from chapelle.fabric import ownership
 from chapelle.model.outcome import Change
 from chapelle.model.switch import Facts, Identity
 from chapelle.run.fabric import drain, management, papers
+from chapelle.run.fabric.compare import drift, drifted, not_approved, require_serial
 from chapelle.run.fabric.known import Store, digest
 from chapelle.run.fabric.order import (
     ADOPT,
@@ -33,11 +32,9 @@ from chapelle.run.fabric.order import (
     UNCHANGED,
     UNKNOWN,
     Connect,
-    DriftError,
     Ending,
     Limits,
     Log,
-    NotApprovedError,
     Order,
     PostCheckError,
 )
@@ -145,7 +142,7 @@ class Transaction:
                 noted.message = "what others changed is overwritten"
                 return running
             if self.order.drift != ADOPT:
-                raise _drifted(self.name, lines)
+                raise drifted(self.name, lines)
             self._store.keep(self.name, self.order.device_id, own, self.order.run)
             noted.message = "adopted: what others changed is known now"
         with step(self._log, "diff") as noted:
@@ -161,7 +158,7 @@ class Transaction:
             if not diff and not own_words:
                 return False  # whatever was approved is there already
             if self.order.approved is not None and digest(diff) != self.order.approved:
-                raise _not_approved(self.name, diff)
+                raise not_approved(self.name, diff)
             noted.outcome = "changed"
             lines = management.touched(diff, self.order.path)
         if lines:
@@ -417,58 +414,3 @@ class Transaction:
 
     def _ending(self, outcome: str, message: str = "") -> Ending:
         return Ending(outcome=outcome, message=message, identity=self._identity)
-
-
-def require_serial(target: Target, serial: str, found: Identity) -> None:
-    """Make sure that who answers is who is meant, as far as its serial number is known.
-
-    Raises:
-        StrangerError: it is another machine.
-    """
-    if serial and found.serial != serial:
-        raise StrangerError(
-            f"Who answers at the address of {target.name} is another machine.",
-            where=f"device {target.name} at {target.address}",
-            expected=f"serial number {serial}",
-            found=found.serial or "none",
-            remedy="correct the serial number in NetBox if the switch was replaced",
-        )
-
-
-def drift(platform: str, store: Store, device: str, own: str) -> str:
-    """What others changed in our sections since a run last left them, as a diff; empty if nothing.
-
-    Arguments:
-        platform: the platform's slug.
-        store: what is known of switches.
-        device: the switch's name.
-        own: our sections as they run now.
-
-    Raises:
-        ChapelleError: what is known cannot be read.
-    """
-    known = store.read(device)
-    if known is None or (known.attempt and not ownership.diff(platform, known.attempt, own)):
-        return ""
-    return ownership.diff(platform, known.sections, own)
-
-
-def _drifted(name: str, lines: str) -> DriftError:
-    return DriftError(
-        f"Somebody else changed {name} since we last did.",
-        where=f"device {name}",
-        expected="our sections as the last run left them",
-        found="\n            ".join(lines.splitlines()),
-        remedy="--overwrite puts NetBox's intention in force; --adopt leaves the switch as it is "
-        "and takes the change as known",
-    )
-
-
-def _not_approved(name: str, diff: str) -> NotApprovedError:
-    return NotApprovedError(
-        f"What would change on {name} is not what was approved.",
-        where=f"device {name}",
-        expected="the diff of the plan",
-        found="\n            ".join(diff.splitlines()) or "nothing to change",
-        remedy="something moved on the switch: plan again, read the diff, and push that plan",
-    )
