@@ -72,6 +72,20 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     found: str
 
 
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a switch is against what it shall be.
+
+    `diff` is what a push would change, `drift` what others changed in our sections since a run last
+    left them, `error` why the switch could not be looked at.
+    """
+
+    device: str
+    differences: tuple[Difference, ...] = ()
+    diff: str = ""
+    drift: str = ""
+    error: str = ""
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """How one step of one host ended. `finished` is None while it is at work, or unknown."""
 

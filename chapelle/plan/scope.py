@@ -134,6 +134,11 @@ def select_switches(dc: Datacentre, scope: Scope) -> Selection:
     return Selection(devices=devices, left_out=left_out)
 
 
+def workable_switches(dc: Datacentre, scope: Scope) -> tuple[r.Device, ...]:
+    """The switches of a scope that a run may work on, which may be none."""
+    return tuple(d for d in switches(dc) if _means(dc, scope, d) and d.status in PROVISIONABLE)
+
+
 def switches(dc: Datacentre) -> tuple[r.Device, ...]:
     """All named switches, by name."""
     found = [d for d in dc.devices_by_name.values() if dc.role_of(d) in SWITCH_ROLES]

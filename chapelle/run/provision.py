@@ -8,44 +8,30 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from chapelle.drivers import process
-from chapelle.errors import ExitCode, RefusedError
-from chapelle.model.outcome import STEPS, RunResult
+from chapelle.errors import ExitCode, HostsFailedError, RefusedError
+from chapelle.model.outcome import STEPS
 from chapelle.netbox import lock, writeback
 from chapelle.netbox.lock import Lock
 from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan
-from chapelle.plan.scope import Scope, select
+from chapelle.plan.scope import Scope, select, workable_switches
 from chapelle.run import prepare, resume
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
+from chapelle.run.fabric import push
 from chapelle.run.filing import folder_of, journal_of, new_id, record
 from chapelle.run.folder import Folder
 from chapelle.run.interrupt import interruptible
 from chapelle.run.journal import Journal
+from chapelle.run.operator import Done, Operator
 from chapelle.run.prepare import Scene
-from chapelle.run.recorder import Recorder, Watcher
+from chapelle.run.recorder import Recorder
 from chapelle.run.resume import Left
 from chapelle.settings import Settings
-
-
-class Operator(Protocol):
-    """Whoever typed the command, as far as a run speaks with them."""
-
-    def say(self, line: str) -> None:
-        """Tell one line about what is being prepared."""
-
-    def present(self, plan: Plan) -> None:
-        """Show a plan that is not going to be carried out."""
-
-    def confirm(self, plan: Plan) -> None:
-        """Ask whether the plan may be carried out, and raise RefusedError if not."""
-
-    def watch(self, plan: Plan) -> AbstractContextManager[Watcher]:
-        """Show a run as it happens."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,14 +41,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     plan: Path | None = None
     resume: str | None = None
     max_failed: int = DEFAULT_MAX_FAILED
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that has ended: its result, NetBox's address, and the report if there is one."""
-
-    result: RunResult
-    netbox_url: str
-    report: Path | None = None
 
 
 # -- plan -----------------------------------------------------------------------------------------
@@ -120,6 +98,8 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
+        if order.scope is not None and order.scope.kind == "aisle":
+            scene = _bring_up_switches(settings, scene, order.scope, operator)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         with _hold(settings, made, folder, operator) as held:
             scene = prepare.up_to_date(settings, scene, operator.say)
@@ -133,6 +113,27 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
                 settings, made, scene, operator, journal=journal, folder=folder,
                 lock=held, writer=writer, max_failed=order.max_failed,
             )  # fmt: skip
+
+
+def _bring_up_switches(settings: Settings, scene: Scene, scope: Scope, operator: Operator) -> Scene:
+    """Push to the switches of an aisle, which its servers need; what NetBox says afterwards.
+
+    Raises:
+        HostsFailedError: a switch failed, and the change was taken back from all of them.
+    """
+    if not workable_switches(scene.dc, scope):
+        return scene
+    operator.say("the switches first")
+    done = push.bring_up(settings, scene, scope, operator)
+    operator.conclude(done)
+    if not push.succeeded(done):
+        raise HostsFailedError(
+            "The switches are not as NetBox says, so no server was touched.",
+            where=f"run {done.result.id}",
+            found=done.result.stopped or "see the run",
+            remedy=f"invoke runs.show {done.result.id}; mend the cause, then provision again",
+        )
+    return prepare.up_to_date(settings, scene, operator.say)
 
 
 def _hold(
@@ -179,7 +180,10 @@ def _start_hosts(
     settings: Settings, scene: Scene, kept: Plan | None, scope: Scope | None, operator: Operator
 ) -> None:
     if kept is None:
-        names = {device.name or "" for device in select(scene.dc, _given(scope)).devices}
+        given = _given(scope)
+        names = {device.name or "" for device in select(scene.dc, given).devices}
+        if given.kind == "aisle":
+            names |= {device.name or "" for device in workable_switches(scene.dc, given)}
     else:
         names = set(kept.by_name) & set(scene.dc.devices_by_name)
     prepare.hosts(settings, scene.dc, names, operator.say)
