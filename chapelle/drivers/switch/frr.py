@@ -16,6 +16,7 @@ systemd-run(1); the figures in the project's notes were measured on Debian 12.
 """
 
 import re
+from collections.abc import Set
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -36,6 +37,10 @@ RELOAD = "/usr/lib/frr/frr-reload.py"
 RUN = "/run/chapelle"
 LIBRARY = "/var/lib/chapelle"
 CANDIDATE = f"{RUN}/inbox/candidate.conf"
+DAEMONS = "/etc/frr/daemons"
+
+# Between two answers of one script; no configuration has such a line.
+END = "=chapelle="
 
 # Seconds that a comparison may take, and a reload: each deleted line is a process of its own, some
 # 90 ms (measured), and long prefix lists take longer than that.
@@ -66,6 +71,7 @@ class Frr:
         self._target = target
         self._shell = Shell(target, transcripts)
         self._locked = False
+        self._welcome = False
 
     def __enter__(self) -> Self:
         return self
@@ -104,34 +110,27 @@ class Frr:
 
     def running(self) -> str:
         """See the contract. One process of vtysh shows it, between two looks at the daemons."""
-        script = "timeout 30 vtysh -c 'show daemons' -c 'show running-config no-header' \\\n"
-        script += "-c 'show daemons'; cat /etc/frr/daemons"
+        script = f"""
+            cat {DAEMONS}; echo {END}
+            exec timeout 30 vtysh -c 'show daemons' -c 'show running-config no-header' \\
+              -c 'show daemons'"""
         done = self._shell.root(script, timeout=45.0)
-        found = re.fullmatch(r" ?([^\n]*)\n(.*?^end\n) ?([^\n]*)\n(.*)", done.text, re.M | re.S)
+        pattern = rf"(.*){END}\n ?([^\n]*)\n(.*?^end\n) ?([^\n]*)\n"
+        found = re.fullmatch(pattern, done.text, re.MULTILINE | re.DOTALL)
         if done.status != 0 or found is None:
             raise self._shell.failed("show its running configuration", done)
-        wanted = re.findall(r"^(\w+)=(?:yes|\d+)\s*$", found[4], re.M)
-        daemons = {"zebra", "staticd", *(name for name in wanted if name != "vtysh_enable")}
-        missing = daemons - (set(found[1].split()) & set(found[3].split()))
-        if missing:
-            raise SwitchError(
-                f"{' and '.join(sorted(missing))} of {self._target.name} is down, so its part of "
-                "the configuration is missing.",
-                where=self._target.name,
-                expected=f"{', '.join(sorted(daemons))} as /etc/frr/daemons says",
-                found=", ".join(sorted(daemons - missing)),
-                remedy="journalctl -u frr; systemctl restart frr. Do not write the configuration",
-            )
-        return found[2]
+        self._complete(found[1], set(found[2].split()) & set(found[4].split()))
+        return found[3]
 
     def check(self, candidate: str) -> None:
         """See the contract; also refused is what needs a daemon that the switch does not run."""
         self._lock()
         self._put(candidate)
-        done = self._shell.root(f"vtysh -C -f {CANDIDATE}", timeout=COMPARING)
+        script = f"vtysh -C -f {CANDIDATE} || exit; echo {END}; vtysh -c 'show daemons'"
+        done = self._shell.root(script, timeout=COMPARING)
         if done.status != 0:
             raise self._refused(candidate, done)
-        daemons = self._shell.must("vtysh -c 'show daemons'", purpose="name its daemons").split()
+        daemons = done.text.partition(END)[2].split()
         for pattern, daemon in NEEDS:
             line = pattern.search(candidate)
             if line and daemon not in daemons:
@@ -235,7 +234,6 @@ class Frr:
     def revert(self, name: str) -> None:
         """See the contract. What runs afterwards is compared with the checkpoint."""
         path = _checkpoint(name)
-        self._inbox("")
         revert = (Path(__file__).parent / "frr_revert.sh").read_text()
         self._shell.session.put(self._inbox("revert.sh"), revert)
         script = f"""
@@ -296,23 +294,56 @@ class Frr:
         return frr_facts.read(self._shell, self.identify())
 
     def _difference(self, path: str) -> str:
-        """What separates the running configuration from a file on the switch."""
-        done = self._shell.root(f"{RELOAD} --test {path} 2>{RUN}/test.log", timeout=COMPARING)
-        log = self._shell.must(f"cat {RUN}/test.log", purpose="say how it compared")
+        """What separates the running configuration from a file on the switch.
+
+        A daemon that is down would show as lines to add, and a file that cannot be read as lines to
+        delete: both are errors instead.
+        """
+        script = f"""
+            cat {DAEMONS}; echo {END}; vtysh -c 'show daemons'; echo {END}
+            {RELOAD} --test {path} 2>{RUN}/test.log || status=$?
+            echo {END}; vtysh -c 'show daemons'; echo {END}; cat {RUN}/test.log
+            exit "${{status:-0}}\""""
+        done = self._shell.root(script, timeout=COMPARING)
+        wanted, before, text, after, log = (*done.text.split(f"{END}\n"), "", "", "", "")[:5]
         if done.status != 0 or "failed to process" in log:
-            raise self._shell.failed("compare", Done(status=done.status, text=log))
-        self.running()  # a daemon that is down would show as lines to add
-        return done.text.strip("\n") + "\n" if done.text.strip() else ""
+            raise self._shell.failed("compare", Done(status=done.status, text=log or done.text))
+        self._complete(wanted, set(before.split()) & set(after.split()))
+        return text.strip("\n") + "\n" if text.strip() else ""
+
+    def _complete(self, wanted: str, found: Set[str]) -> None:
+        """See that all daemons run.
+
+        Arguments:
+            wanted: the text of /etc/frr/daemons.
+            found: those that run.
+
+        Raises:
+            SwitchError: at least one does not.
+        """
+        named = re.findall(r"^(\w+)=(?:yes|\d+)\s*$", wanted, re.MULTILINE)
+        daemons = {"zebra", "staticd", *named} - {"vtysh_enable"}
+        missing = daemons - found
+        if missing:
+            raise SwitchError(
+                f"{' and '.join(sorted(missing))} of {self._target.name} is down, so its part of "
+                "the configuration is missing.",
+                where=self._target.name,
+                expected=f"{', '.join(sorted(daemons))}, as {DAEMONS} says",
+                found=", ".join(sorted(daemons - missing)),
+                remedy="journalctl -u frr; systemctl restart frr. Do not write the configuration",
+            )
 
     def _inbox(self, name: str) -> str:
         """The path at which the switch takes a file from us; only we can write there."""
-        script = f'install -d -m 0755 {RUN}; install -d -m 0700 -o "$SUDO_UID" {RUN}/inbox'
-        self._shell.must(script, purpose="take a file")
+        if not self._welcome:
+            script = f'install -d -m 0755 {RUN}; install -d -m 0700 -o "$SUDO_UID" {RUN}/inbox'
+            self._shell.must(script, purpose="take a file")
+            self._welcome = True
         return f"{RUN}/inbox/{name}"
 
     def _put(self, candidate: str) -> None:
-        self._inbox("")
-        self._shell.session.put(CANDIDATE, candidate)
+        self._shell.session.put(self._inbox("candidate.conf"), candidate)
 
     def _lock(self) -> None:
         """Hold the lock until the session ends, in whatever way.

@@ -8,7 +8,6 @@ import contextlib
 import io
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from netmiko.exceptions import (
     NetmikoTimeoutException,
 )
 
+from chapelle.drivers.switch import wire
 from chapelle.drivers.switch.contract import (
     StrangerError,
     SwitchError,
@@ -30,10 +30,8 @@ from chapelle.drivers.switch.contract import (
 )
 from chapelle.errors import InputError
 
-# Linux sends what is not acknowledged for a quarter of an hour; a dead path is known sooner with
-# these: a keepalive message every few seconds, and an end to waiting for its acknowledgement.
+# SSH messages that make a dead path known while nothing is said; see `wire`.
 KEEPALIVE_SECONDS = 5
-USER_TIMEOUT_SECONDS = 15
 
 # An SSH server that has too many sessions under way drops new ones before its banner
 # (sshd_config(5), MaxStartups): one tries again, at odd moments.
@@ -178,7 +176,8 @@ class Session:
     def _connected(self) -> Any:
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_BannerError),
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
+            stop=tenacity.stop_after_attempt(ATTEMPTS)
+            | tenacity.stop_after_delay(self.target.timeout),
             wait=tenacity.wait_random_exponential(multiplier=0.5, max=5),
             reraise=True,
         )
@@ -187,7 +186,7 @@ class Session:
     def _connect(self) -> Any:
         target = self.target
         with self._translated("cannot be reached"):
-            wire = _wire(target)
+            link = wire.connect(target)
             try:
                 return ConnectHandler(
                     device_type=self._device_type,
@@ -198,7 +197,7 @@ class Session:
                     ssh_strict=True,
                     alt_host_keys=True,
                     alt_key_file=_known_hosts(target),
-                    sock=wire,
+                    sock=link,
                     banner_timeout=target.timeout,
                     auth_timeout=target.timeout,
                     keepalive=KEEPALIVE_SECONDS,
@@ -207,7 +206,7 @@ class Session:
                     auto_connect=True,
                 )
             except BaseException:
-                wire.close()
+                link.close()
                 raise
 
     @contextlib.contextmanager
@@ -312,49 +311,6 @@ def _known_hosts(target: Target) -> str:
             found="nothing",
         )
     return target.known_hosts
-
-
-def _wire(target: Target) -> socket.socket:
-    """A connection that was made in the target's namespace; nothing else of us goes there."""
-    with _inside(target.namespace):
-        family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
-        wire = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        wire.settimeout(target.timeout)
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        milliseconds = USER_TIMEOUT_SECONDS * 1000
-        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-        wire.connect((target.address, target.port))
-    except BaseException:
-        wire.close()
-        raise
-    return wire
-
-
-@contextlib.contextmanager
-def _inside(namespace: str) -> Iterator[None]:
-    """Be in a network namespace, this thread only (setns(2)); sockets made meanwhile stay in it.
-
-    Arguments:
-        namespace: a path, a name as `ip netns` has it, or empty for where we are.
-    """
-    if not namespace:
-        yield
-        return
-    path = namespace if "/" in namespace else f"/run/netns/{namespace}"
-    home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        there = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.setns(there, os.CLONE_NEWNET)
-        finally:
-            os.close(there)
-        try:
-            yield
-        finally:
-            os.setns(home, os.CLONE_NEWNET)
-    finally:
-        os.close(home)
 
 
 def _open_transcript(directory: Path, target: Target) -> io.BufferedWriter:
