@@ -19,7 +19,7 @@ from typing import Self
 
 import msgspec
 
-from chapelle.lab import cgroup, node, wires
+from chapelle.lab import cgroup, node, uml, wires
 from chapelle.lab.spec import Node
 from chapelle.settings import Settings
 
@@ -43,7 +43,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Booting(msgspec.Struct, frozen=True, kw_only=True):
-    """A node on its way; `deadline` by the monotonic clock."""
+    """A node on its way; `deadline` by the monotonic clock.
+
+    A node with a kernel of its own does not tell when it has booted; that it answers does.
+    """
 
     node: Node
     process: subprocess.Popen[bytes]
@@ -186,6 +189,7 @@ class Boot:
                 if self._booting:
                     self._note_ready(readiness.wait(0 if self._booted else TICK_SECONDS))
                 self._note_dead()
+                self._note_answering()
                 self._probe(PROBE_SECONDS if not self._booting else TICK_SECONDS)
                 unfinished = len(pending) + len(self._booting) + len(self._booted)
                 self._progress(total - unfinished - len(self._failures), total)
@@ -194,7 +198,11 @@ class Boot:
     def _launch(self, each: Node) -> None:
         namespace = self._namespaces.pop(each.name)
         try:
-            process = node.launch(self._settings, each, namespace, self._groups, self._notify)
+            if each.kind == "uml":
+                home = node.folder(self._settings) / each.name
+                process = uml.launch(each, home, namespace, self._groups)
+            else:
+                process = node.launch(self._settings, each, namespace, self._groups, self._notify)
         finally:
             os.close(namespace)
         deadline = time.monotonic() + BOOT_SECONDS
@@ -204,6 +212,15 @@ class Boot:
         for pid in pids & self._booting.keys():
             each = self._booting.pop(pid).node
             self._booted[each.ip] = (each, time.monotonic() + ANSWER_SECONDS)
+
+    def _note_answering(self) -> None:
+        """Of the nodes that do not tell, those that answer have booted."""
+        silent = {b.node.ip: pid for pid, b in self._booting.items() if b.node.kind == "uml"}
+        if silent:
+            for address in answering(
+                self._hub.namespace, silent, self._source, seconds=TICK_SECONDS
+            ):
+                self._note_ready({silent[address]})
 
     def _note_dead(self) -> None:
         for pid, booting in list(self._booting.items()):

@@ -10,9 +10,7 @@ time that a veth pair takes to make.
 """
 
 import contextlib
-import fcntl
 import os
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,12 +21,6 @@ from pyroute2.netlink.exceptions import NetlinkError
 from chapelle.errors import ChapelleError
 from chapelle.lab import wires
 from chapelle.lab.spec import Cable, End, Node, Port
-
-# From <linux/if_tun.h>.
-TUNSETIFF = 0x400454CA
-TUNSETPERSIST = 0x400454CB
-IFF_TAP = 0x0002
-IFF_NO_PI = 0x1000
 
 # NETNSA_NSID_NOT_ASSIGNED of <linux/net_namespace.h>, as an unsigned number.
 NO_NUMBER = 0xFFFFFFFF
@@ -126,10 +118,10 @@ class Cabling:
         """
         namespaces: dict[str, int] = {}
         try:
-            self._enter_full_kernels()
             for each in start:
                 if each.kind == "uml":
                     namespaces[each.name] = os.dup(self._hub.namespace)
+                    self._plug_full_kernel(each)
                 else:
                     namespaces[each.name] = wires.new_namespace()
                     self._places[each.name] = _Place(namespaces[each.name], empty=True)
@@ -156,12 +148,11 @@ class Cabling:
             self._close(namespaces)
         return namespaces
 
-    def _enter_full_kernels(self) -> None:
-        """The cables of full kernels end in the hub, whether they run or not."""
-        full = [node for node in self._nodes.values() if node.kind == "uml"]
-        if full:
-            hub = _Place(os.dup(self._hub.namespace))
-            self._places |= dict.fromkeys((node.name for node in full), hub)
+    def _plug_full_kernel(self, node: Node) -> None:
+        """Of a full kernel only what leads to the hub is made here; see `chapelle.lab.uml`."""
+        for port in node.ports:
+            if not port.dark and not self._hub.has(node.name, port.name):
+                self._hub.plug_tap(node, port)
 
     def _enter_running(self, name: str) -> None:
         """Look into the namespace of a node that runs; one that has just died has no cables."""
@@ -170,9 +161,9 @@ class Cabling:
             self._places[name] = _Place(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
     def _close(self, kept: Mapping[str, int]) -> None:
-        for place in {id(place): place for place in self._places.values()}.values():
+        for name, place in self._places.items():
             place.close()
-            if place.namespace not in kept.values():
+            if name not in kept:
                 os.close(place.namespace)
         self._places = {}
 
@@ -180,7 +171,7 @@ class Cabling:
         """See that a port is connected to what it should be."""
         end = End(node=node.name, port=port.name)
         far = self._far.get(end)
-        place, name = self._places[node.name], wires.end_name(node, port.name)
+        place, name = self._places[node.name], port.name
         link = place.links.get(name)
         if far is not None and far.node in self._places:
             if end not in self._joined and not self._is_pair(end, far):
@@ -189,7 +180,7 @@ class Cabling:
             if link is not None and link.kind != "tun":
                 place.delete(name)
                 link = None
-            if link is None and node.kind == "nspawn":
+            if link is None:
                 _make_dark(place, port)
         elif link is None or not self._hub.has(node.name, port.name):
             place.delete(name)
@@ -198,7 +189,7 @@ class Cabling:
     def _is_pair(self, one: End, other: End) -> bool:
         """Whether two ports are the ends of one veth pair, asked of both sides."""
         here, there = self._places[one.node], self._places[other.node]
-        a, b = here.links.get(self._name(one)), there.links.get(self._name(other))
+        a, b = here.links.get(one.port), there.links.get(other.port)
         if a is None or b is None or (a.peer, b.peer) != (b.index, a.index):
             return False
         return a.peer_namespace == here.number_of(there)
@@ -207,26 +198,14 @@ class Cabling:
         sides = []
         for end in (one, other):
             place, node = self._places[end.node], self._nodes[end.node]
-            place.delete(self._name(end))
+            place.delete(end.port)
             port = next(port for port in node.ports if port.name == end.port)
-            sides.append(wires.side(node, port, place.namespace))
+            sides.append(wires.side(port, place.namespace))
         self._hub.pair(*sides)
-        for end in (one, other):
-            if self._nodes[end.node].kind == "uml":
-                self._hub.lift(self._name(end))
         self._joined |= {one, other}
-
-    def _name(self, end: End) -> str:
-        return wires.end_name(self._nodes[end.node], end.port)
 
 
 def _make_dark(place: _Place, port: Port) -> None:
-    """A port that no cable is plugged into: a persistent tap device (Linux' tuntap.rst)."""
+    """A port that no cable is plugged into."""
     with wires.entered(place.namespace):
-        tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-        try:
-            name = port.name.encode()
-            fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH14x", name, IFF_TAP | IFF_NO_PI))
-            fcntl.ioctl(tap, TUNSETPERSIST, 1)
-        finally:
-            os.close(tap)
+        wires.make_tap(port.name)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chapelle.errors import ChapelleError
 from chapelle.lab import ca, cgroup, node, twin, wires
-from chapelle.lab.spec import Node
+from chapelle.lab.spec import End, Node
 from chapelle.settings import Settings
 
 # Where roles write. A layer that has no room left is laid over each.
@@ -111,6 +111,8 @@ def plug(settings: Settings, host: str, port: str | None = None) -> None:
 def _cables(settings: Settings, host: str, port: str | None, *, plugged: bool) -> None:
     """The far end of each cable is set down or up: the node's own end is as the node left it.
 
+    Between full kernels frames are lost both ways; neither sees its carrier go.
+
     Raises:
         ChapelleError: the node has no such port, or the node at the far end is down.
     """
@@ -126,8 +128,9 @@ def _cables(settings: Settings, host: str, port: str | None, *, plugged: bool) -
             other = far.get(name)
             if other is None:
                 hub.set_link(wires.port_name(host, name), up=plugged)
-            elif (there := _known(settings, other.node)).kind == "uml":
-                hub.set_link(wires.end_name(there, other.port), up=plugged)
+            elif each.kind == "uml":
+                for end in (End(node=host, port=name), other):
+                    hub.set_tunnel(end, up=plugged)
             else:
                 run(settings, other.node, f"ip link set {other.port} {'up' if plugged else 'down'}")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import ca, cgroup, files, switch, wires
+from chapelle.lab import ca, cgroup, files, switch, uml, wires
 from chapelle.lab.ca import HostSigner
 from chapelle.lab.spec import Node
 from chapelle.lab.switch import File
@@ -40,6 +40,8 @@ def prepare(settings: Settings, node: Node, image: Path, signer: HostSigner) -> 
     """
     home = folder(settings) / node.name
     if (home / "installed").exists() and (home / "image").exists():
+        if node.kind == "uml":
+            _write_all(home / "layer", uml.files(node), image, {"root": (0, 0)})
         return
     shutil.rmtree(home, ignore_errors=True)
     for part in ("layer", "work", "root"):
@@ -49,15 +51,26 @@ def prepare(settings: Settings, node: Node, image: Path, signer: HostSigner) -> 
     accounts = {name: (image / "etc" / name).read_text() for name in ("passwd", "group", "shadow")}
     if node.is_switch:
         installed |= switch.files(node, accounts, ca.PRINCIPAL)
+    if node.kind == "uml":
+        installed |= uml.files(node)
     owners = _owners([accounts["passwd"], *_texts(installed, "etc/passwd")])
-    for name, file in installed.items():
-        path = home / "layer" / name
-        _make_directories(home / "layer", path.parent, image)
-        files.write(path, file.content, file.mode)
-        _own(path, image / name, owners[file.owner])
+    _write_all(home / "layer", installed, image, owners)
     if node.is_switch:
         _finish_switch(home / "layer", owners)
     files.write(home / "installed", "")
+
+
+def _write_all(
+    layer: Path,
+    installed: Mapping[str, File],
+    image: Path,
+    owners: Mapping[str, tuple[int, int]],
+) -> None:
+    for name, file in installed.items():
+        path = layer / name
+        _make_directories(layer, path.parent, image)
+        files.write(path, file.content, file.mode)
+        _own(path, image / name, owners[file.owner])
 
 
 def _texts(installed: Mapping[str, File], name: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -33,6 +33,14 @@ SERVER = "server"
 SPINE = "spine"
 
 Kind = Literal["nspawn", "uml"]
+KINDS: tuple[Kind, ...] = ("nspawn", "uml")
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """One end of a cable: a port of a node."""
+
+    node: str
+    port: str
 
 
 class Port(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +49,8 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     `mac` is None for a random one. Without a cable to another node the port is plugged into the
     hub's bridge of the prefix `hub` (the node's own if that is empty), or, if it is `dark`, into
     nothing. `bridge` names the bridge inside the node that the port belongs to until somebody
-    configures it, or is empty.
+    configures it, or is empty. `mtu` is in bytes, 0 for what the kernel takes. The ports of a full
+    kernel are made with it, so it has to know the `far` end of each cable from the start.
     """
 
     name: str
@@ -49,6 +58,8 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     hub: str = ""
     dark: bool = False
     bridge: str = ""
+    mtu: int = 0
+    far: End | None = None
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,13 +102,6 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         return ipaddress.IPv4Interface(self.address).network
 
 
-class End(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One end of a cable: a port of a node."""
-
-    node: str
-    port: str
-
-
 class Cable(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A cable between two nodes; `a` sorts before `b`."""
 
@@ -111,8 +115,26 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     time: tuple[str, ...]
 
 
-def node(dc: Datacentre, name: str, kind: Kind = "nspawn") -> Node:
+def kind(text: str) -> Kind:
+    """A kind of node as a person typed it.
+
+    Raises:
+        InputError: there is no such kind.
+    """
+    for known in KINDS:
+        if text == known:
+            return known
+    raise _wrong("kind of node", "--kind", " or ".join(KINDS), text)
+
+
+def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str] = ()) -> Node:
     """The node for the server or switch of that name.
+
+    Arguments:
+        dc: the datacentre.
+        name: of a device.
+        kind: of the node.
+        full: the names of all nodes with a kernel of their own, to which such a node has cables.
 
     Raises:
         InputError: NetBox does not say enough of it, or it is neither: the message says what is
@@ -124,6 +146,8 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn") -> Node:
         raise _wrong("name", where, "lower-case letters, digits and hyphens, 63 at most", name)
     role = _role(dc, device, where)
     primary = dc.primary_ip4(device)
+    if role == SERVER and kind == "uml":
+        return _full_server(dc, device, full, where)
     interface = _address(primary, where)
     rack = dc.racks.get(device.rack or 0)
     server = Node(
@@ -141,10 +165,45 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn") -> Node:
     management = _management(dc, device, primary, where)
     return msgspec.structs.replace(
         server,
-        ports=_switch_ports(dc, device, management, interface.network, where),
+        ports=_switch_ports(
+            dc, device, management, interface.network, kind=kind, full=full, where=where
+        ),
         role=role,
         serial=device.serial,
         management=management.name,
+    )
+
+
+def _full_server(dc: Datacentre, device: r.Device, full: Collection[str], where: str) -> Node:
+    """A server with a kernel of its own: all of its data ports are what is tried out.
+
+    It is reached by its management port, as if its management controller were the machine itself.
+    """
+    address = dc.ip_addresses.get(device.oob_ip or 0)
+    interface = _address(address, where)
+    management = _management(dc, device, address, where)
+    lags = {each.id: each for each in dc.interfaces_by_device.get(device.id, ())}
+    ports = [Port(name=management.name, mac=management.mac_address)]
+    for each in lags.values():
+        if not each.mgmt_only and each.type not in VIRTUAL_TYPES:
+            _require_name(each, where)
+            lag = lags.get(each.lag or 0)
+            mtu = each.mtu or (lag.mtu if lag else None) or 0
+            port = Port(name=each.name, mac=each.mac_address, dark=True, mtu=mtu)
+            ports.append(msgspec.structs.replace(port, far=_far_end(dc, each, full)))
+    primary = dc.primary_ip4(device)
+    rack = dc.racks.get(device.rack or 0)
+    return Node(
+        name=device.name or "",
+        fqdn=(primary.dns_name if primary else "") or device.name or "",
+        address=str(interface),
+        gateway=str(interface.network.network_address + 1),
+        ports=tuple(ports),
+        aisle=dc.aisle_number(device) or "",
+        rack=rack.name if rack else "",
+        serial=device.serial,
+        management=management.name,
+        kind="uml",
     )
 
 
@@ -190,12 +249,12 @@ def _ports(dc: Datacentre, device: r.Device, where: str) -> tuple[Port, ...]:
 def _management(
     dc: Datacentre, device: r.Device, primary: r.IPAddress | None, where: str
 ) -> r.Interface:
-    """The interface that carries a switch's primary address."""
+    """The interface that carries the address that we manage a device by."""
     for interface in dc.interfaces_by_device.get(device.id, ()):
         if primary in dc.addresses_by_interface.get(interface.id, ()) and interface.mgmt_only:
             return interface
     expected = "an address of a port that is for management only"
-    raise _wrong("primary IPv4 address", where, expected, "one elsewhere")
+    raise _wrong("address for management", where, expected, "one elsewhere")
 
 
 def _switch_ports(
@@ -203,6 +262,9 @@ def _switch_ports(
     device: r.Device,
     management: r.Interface,
     network: ipaddress.IPv4Network,
+    *,
+    kind: Kind,
+    full: Collection[str],
     where: str,
 ) -> tuple[Port, ...]:
     """A switch's ports, and an uplink to the hub for each prefix that servers behind it have.
@@ -217,9 +279,11 @@ def _switch_ports(
         if interface.id == management.id or interface.type in VIRTUAL_TYPES or interface.mgmt_only:
             continue
         _require_name(interface, where)
-        prefix = _prefix_behind(dc, interface, network)
+        prefix = _prefix_behind(dc, interface, network, kind)
         bridge = bridges.setdefault(prefix, f"{BRIDGE}{len(bridges)}") if prefix else ""
-        found.append(Port(name=interface.name, mac=interface.mac_address, dark=True, bridge=bridge))
+        far = _far_end(dc, interface, full) if kind == "uml" else None
+        mac = interface.mac_address
+        found.append(Port(name=interface.name, mac=mac, dark=True, bridge=bridge, far=far))
     for prefix, bridge in bridges.items():
         uplink = bridge.replace(BRIDGE, UPLINK)
         found.append(Port(name=uplink, mac=None, hub=prefix, bridge=bridge))
@@ -227,17 +291,29 @@ def _switch_ports(
 
 
 def _prefix_behind(
-    dc: Datacentre, interface: r.Interface, management: ipaddress.IPv4Network
+    dc: Datacentre, interface: r.Interface, management: ipaddress.IPv4Network, kind: Kind
 ) -> str:
-    """The prefix of what a switch's port leads to, if that is a server or a management port."""
+    """The prefix of what a switch's port leads to, if that is a server or a management port.
+
+    The ports of a full kernel need no stand-in for their data plane.
+    """
     peer = dc.peer_interface(interface)
     device = dc.devices.get(peer.device) if peer else None
     if peer is None or device is None:
         return ""
     if peer.mgmt_only:
         return str(management)
-    primary = dc.primary_ip4(device) if dc.is_server(device) else None
+    primary = dc.primary_ip4(device) if dc.is_server(device) and kind == "nspawn" else None
     return str(_address(primary, f"device {device.name}").network) if primary else ""
+
+
+def _far_end(dc: Datacentre, interface: r.Interface, full: Collection[str]) -> End | None:
+    """Where the cable of a full kernel's port leads, if that is another one's data port."""
+    peer = dc.peer_interface(interface)
+    device = dc.devices.get(peer.device) if peer else None
+    if peer is None or peer.mgmt_only or device is None or device.name not in full:
+        return None
+    return End(node=device.name or "", port=peer.name)
 
 
 def _require_name(interface: r.Interface, where: str) -> None:
@@ -246,7 +322,10 @@ def _require_name(interface: r.Interface, where: str) -> None:
 
 
 def nodes(
-    dc: Datacentre, hosts: Sequence[str], kinds: Mapping[str, Kind] | None = None
+    dc: Datacentre,
+    hosts: Sequence[str],
+    kinds: Mapping[str, Kind] | None = None,
+    full: Collection[str] = (),
 ) -> list[Node]:
     """The nodes for all of `hosts`, each once, in order.
 
@@ -254,11 +333,14 @@ def nodes(
         dc: the datacentre.
         hosts: names of servers and switches.
         kinds: what kind of node each is to be, by name; `nspawn` if it is not there.
+        full: the names of other nodes with a kernel of their own.
 
     Raises:
         InputError: as `node`, or two of them have one address.
     """
-    found = [node(dc, name, (kinds or {}).get(name, "nspawn")) for name in dict.fromkeys(hosts)]
+    chosen: dict[str, Kind] = {name: (kinds or {}).get(name, "nspawn") for name in hosts}
+    full = {*full, *(name for name, kind in chosen.items() if kind == "uml")}
+    found = [node(dc, name, kind, full) for name, kind in chosen.items()]
     by_ip: dict[str, Node] = {}
     for each in found:
         other = by_ip.setdefault(each.ip, each)
@@ -269,18 +351,24 @@ def nodes(
 
 
 def cables(dc: Datacentre, nodes: Iterable[Node]) -> list[Cable]:
-    """NetBox's cables of which both ends are ports of these nodes."""
-    ports = {}
+    """NetBox's cables of which both ends are ports of these nodes, and of one kind of node.
+
+    The management ports of full kernels always lead to the hub.
+    """
+    ports: dict[int, End] = {}
+    kinds = {}
     for each in nodes:
-        names = {port.name for port in each.ports}
+        kinds[each.name] = each.kind
+        names = {port.name for port in each.ports if port.dark or each.kind == "nspawn"}
         for interface in dc.interfaces_by_device.get(dc.device(each.name).id, ()):
             if interface.name in names:
                 ports[interface.id] = End(node=each.name, port=interface.name)
     found = set()
     for number, end in ports.items():
         peer = dc.peer_interface(dc.interfaces[number])
-        if peer is not None and peer.id in ports and peer.id != number:
-            a, b = sorted([end, ports[peer.id]])
+        other = ports.get(peer.id) if peer else None
+        if other is not None and other != end and kinds[other.node] == kinds[end.node]:
+            a, b = sorted([end, other])
             found.add(Cable(a=a, b=b))
     return sorted(found)
 

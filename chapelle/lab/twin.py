@@ -27,6 +27,7 @@ from chapelle.lab import (
     node,
     spec,
     timeserver,
+    uml,
     wires,
 )
 from chapelle.model.datacentre import Datacentre
@@ -148,7 +149,9 @@ def up(
         HostsFailedError: some nodes did not come up; the message names them.
     """
     _require_means()
-    wanted = spec.nodes(dc, hosts, kinds)
+    wanted = spec.nodes(dc, hosts, kinds, _full_kernels(read(settings)))
+    if any(each.kind == "uml" for each in wanted):
+        _require(uml.missing(), f"apt-get install {uml.PACKAGE}")
     services = spec.services(dc)
     files.directory(settings.state)
     with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
@@ -163,6 +166,7 @@ def up(
             groups.kill(groups.running())  # whatever runs has lost its cables with the hub
         for name in doomed:
             shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
+        groups.kill(_recabled(wanted, known, say))
         running = groups.running()
         # Servers are reached through switches, so switches start first.
         start = sorted((e for e in wanted if e.name not in running), key=lambda e: not e.is_switch)
@@ -259,13 +263,17 @@ def _require_means() -> None:
             found=f"user id {os.geteuid()}",
             remedy="run it with sudo",
         )
-    missing = [package for program, package in PROGRAMS.items() if not shutil.which(program)]
+    missing = {p: package for p, package in PROGRAMS.items() if not shutil.which(p)}
+    _require(missing, "run ./bootstrap once, or apt-get install " + " ".join(missing.values()))
+
+
+def _require(missing: Mapping[str, str], remedy: str) -> None:
     if missing:
         raise RefusedError(
             "Programs that the lab needs are missing.",
-            expected=", ".join(PROGRAMS),
-            found=f"nothing of {', '.join(missing)}",
-            remedy="run ./bootstrap once, or apt-get install " + " ".join(missing),
+            expected=", ".join(missing),
+            found=f"nothing of {', '.join(missing.values())}",
+            remedy=remedy,
         )
 
 
@@ -275,13 +283,36 @@ def _retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say
     there = spec.names(dc)
     now = {each.name: each for each in wanted}
     gone = [name for name in old if name not in there]
-    moved = [name for name in old if name in now and now[name] != old[name]]
+    moved = [n for n in old if n in now and _plain(now[n]) != _plain(old[n])]
     for name in gone:
         what = "switch" if old[name].is_switch else "server"
         say(f"removing {name}: NetBox has no such {what} any more")
     for name in moved:
         say(f"rebuilding {name}: NetBox has another {_changed(old[name], now[name])} for it now")
     return gone + moved
+
+
+def _full_kernels(known: Lab | None) -> list[str]:
+    return [n for n, h in known.hosts.items() if h.node.kind == "uml"] if known else []
+
+
+def _recabled(wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:
+    """The full kernels that have to start again, for their cables lead elsewhere now."""
+    old = {name: host.node for name, host in known.hosts.items()} if known else {}
+    found = [
+        each.name
+        for each in wanted
+        if (before := old.get(each.name, each)) != each and _plain(before) == _plain(each)
+    ]
+    for name in found:
+        say(f"restarting {name}: its cables lead elsewhere now")
+    return found
+
+
+def _plain(each: spec.Node) -> spec.Node:
+    """A node without where its cables lead."""
+    ports = tuple(msgspec.structs.replace(port, far=None) for port in each.ports)
+    return msgspec.structs.replace(each, ports=ports)
 
 
 def _changed(old: spec.Node, new: spec.Node) -> str:

@@ -8,10 +8,12 @@ clients can enter it. Those of the nodes have none: each lives exactly as long a
 import contextlib
 import ctypes
 import errno
+import fcntl
 import hashlib
 import ipaddress
 import os
 import signal
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +22,24 @@ from typing import Any, Self
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from chapelle.lab.spec import Node, Port, Services
+from chapelle.lab.spec import End, Node, Port, Services
 
 # Bridges and the hub's ends of cables carry whatever a node may send: jumbo frames and VLAN tags.
 HUB_MTU = 9216
 IFF_UP = 1
 IFF_NOARP = 0x80
+
+# From <linux/if_tun.h>.
+TUNSETIFF = 0x400454CA
+TUNSETPERSIST = 0x400454CB
+IFF_TAP = 0x0002
+IFF_NO_PI = 0x1000
+
+# The cables between full kernels are tunnels inside the hub, between addresses that nobody has.
+TUNNELS = ipaddress.IPv4Network("240.0.0.0/4")
+LOCAL = 255
+SINK = "sink"
+
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_SLAVE = 0x80000
@@ -151,22 +165,36 @@ def port_name(node: str, port: str) -> str:
     return "v" + hashlib.sha256(f"{node}/{port}".encode()).hexdigest()[:12]
 
 
-def end_name(node: Node, port: str) -> str:
-    """What the node's end of a cable is called: as the port, or, in the hub, by a name of its own.
-
-    A full kernel is a process that opens its cables from outside.
-    """
-    return port if node.kind == "nspawn" else "u" + port_name(node.name, port)[1:]
-
-
-def side(node: Node, port: Port, namespace: int) -> dict[str, Any]:
+def side(port: Port, namespace: int) -> dict[str, Any]:
     """A node's end of a veth pair as netlink wants it."""
-    found: dict[str, Any] = {"ifname": end_name(node, port.name), "net_ns_fd": namespace}
-    if port.mac and node.kind == "nspawn":
+    found: dict[str, Any] = {"ifname": port.name, "net_ns_fd": namespace}
+    if port.mac:
         found["address"] = port.mac.lower()
-    if node.kind == "uml" or port.dark or port.bridge:
+    if port.dark or port.bridge:
         found["mtu"] = HUB_MTU
     return found
+
+
+def make_tap(name: str) -> None:
+    """Make a tap device in the namespace that this thread is in; it stays without being held.
+
+    Source: Linux, Documentation/networking/tuntap.rst.
+    """
+    tap = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(tap, TUNSETIFF, struct.pack("16sH14x", name.encode(), IFF_TAP | IFF_NO_PI))
+        fcntl.ioctl(tap, TUNSETPERSIST, 1)
+    finally:
+        os.close(tap)
+
+
+def tunnel_end(end: End) -> tuple[str, int]:
+    """Where in the hub a full kernel's end of a cable is: address and UDP port, always the same."""
+    digest = hashlib.sha256(f"{end.node}/{end.port}".encode()).digest()
+    address = int(TUNNELS.network_address) + int.from_bytes(digest[:4]) % (
+        TUNNELS.num_addresses - 2
+    )
+    return str(ipaddress.IPv4Address(address + 1)), 1024 + int.from_bytes(digest[4:6]) % 60000
 
 
 class Hub:
@@ -221,6 +249,8 @@ class Hub:
         for address in services.time:
             network = ipaddress.IPv4Interface(address).network
             wanted.setdefault(network, set()).add(address)
+        if any(node.kind == "uml" for node in nodes):
+            self.prepare_tunnels()
         for network, addresses in wanted.items():
             self._bridge(network, addresses)
 
@@ -245,9 +275,18 @@ class Hub:
             "ifname": port_name(node.name, port.name), "mtu": HUB_MTU,
             "master": self._index(bridge_name(prefix)), "flags": IFF_UP, "change": IFF_UP,
         }  # fmt: skip
-        self.pair(near, side(node, port, namespace))
-        if node.kind == "uml":
-            self.lift(end_name(node, port.name))
+        self.pair(near, side(port, namespace))
+
+    def plug_tap(self, node: Node, port: Port) -> None:
+        """Plug a tap device into the bridge of a port's prefix, for a process in the hub."""
+        prefix = ipaddress.IPv4Network(port.hub) if port.hub else node.network
+        name = port_name(node.name, port.name)
+        with entered(self.namespace):
+            make_tap(name)
+        self._ipr.link(
+            "set", index=self._index(name), master=self._index(bridge_name(prefix)),
+            mtu=HUB_MTU, state="up",
+        )  # fmt: skip
 
     def pair(self, one: dict[str, Any], other: dict[str, Any]) -> None:
         """Make a veth pair; what a node that has just died left of it is taken away first."""
@@ -262,11 +301,6 @@ class Hub:
                     self._ipr.link("del", index=index)
             self._ipr.link("add", kind="veth", **one, peer=other)
 
-    def lift(self, name: str) -> None:
-        """Set an end of a full kernel up: a wire only, to which the hub itself answers nothing."""
-        index = self._index(name)
-        self._ipr.link("set", index=index, flags=IFF_UP | IFF_NOARP, change=IFF_UP | IFF_NOARP)
-
     def has(self, node: str, port: str) -> bool:
         """Whether a port of a node is plugged into the hub."""
         return self._index(port_name(node, port)) is not None
@@ -274,16 +308,32 @@ class Hub:
     def unwire(self, node: Node) -> None:
         """Take all that is in the hub of a node's cables out for good; both ends vanish."""
         for port in node.ports:
-            for name in (port_name(node.name, port.name), end_name(node, port.name)):
-                if (index := self._index(name)) is not None:
-                    with contextlib.suppress(NetlinkError):
-                        self._ipr.link("del", index=index)
+            if (index := self._index(port_name(node.name, port.name))) is not None:
+                with contextlib.suppress(NetlinkError):
+                    self._ipr.link("del", index=index)
 
     def set_link(self, name: str, *, up: bool) -> None:
         """Set a link of the hub up or down: what it is cabled to gets or loses its carrier."""
         index = self._index(name)
         if index is not None:
             self._ipr.link("set", index=index, state="up" if up else "down")
+
+    def prepare_tunnels(self) -> None:
+        """Let the hub be all addresses that cables of full kernels end at."""
+        self._ipr.route("replace", dst=str(TUNNELS), oif=1, type="local", table=LOCAL, scope="host")
+
+    def set_tunnel(self, end: End, *, up: bool) -> None:
+        """Let frames to one end of a full kernel's cable through, or lose them without an error."""
+        if self._index(SINK) is None:
+            self._ipr.link("add", ifname=SINK, kind="bridge")
+            self._ipr.link("set", index=self._index(SINK), state="up", flags=IFF_UP | IFF_NOARP,
+                           change=IFF_UP | IFF_NOARP)  # fmt: skip
+        route = {"dst": f"{tunnel_end(end)[0]}/32", "oif": self._index(SINK), "table": LOCAL}
+        if up:
+            with contextlib.suppress(NetlinkError):
+                self._ipr.route("del", **route)
+        else:
+            self._ipr.route("replace", **route)
 
     def _index(self, name: str) -> int | None:
         found = self._ipr.link_lookup(ifname=name)

@@ -15,6 +15,7 @@ SCOPE_HELP = {
     "aisle": "The number of an aisle, such as 2.",
     "rack": "The name of a rack, such as A2-R01.",
     "hosts": "How many servers at most.",
+    "kind": "nspawn (containers), or uml (a full kernel each, for tens of nodes at most).",
     "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
 }
 
@@ -26,6 +27,7 @@ def up(
     rack: str | None = None,
     hosts: str | None = None,
     switches: bool = False,
+    kind: str = "nspawn",
 ) -> None:
     """Start a node for each server asked for (all of them by default).
 
@@ -40,8 +42,9 @@ def up(
     names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
     if switches:
         names += spec.switches(dc, aisle=aisle, rack=rack)
+    kinds = dict.fromkeys(names, spec.kind(kind))
     with _progress() as progress:
-        made = lab.up(settings, dc, names, _say, progress)
+        made = lab.up(settings, dc, names, _say, progress, kinds=kinds)
     for line in twin.not_exercised(made):
         print(f"not exercised: {line}")
     print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
