@@ -5,13 +5,45 @@ Times are seconds since the epoch (UTC).
 
 import msgspec
 
+# Of a server that is provisioned.
 STEPS = ("preflight", "configure", "verify", "write-back")
+
+# Of a switch whose configuration is pushed. Up to `checkpoint` nothing is touched; `revert` is the
+# way back from a change that was not confirmed, `take-back` from one that was.
+PUSH_STEPS = (
+    "identify",
+    "compare",
+    "check",
+    "diff",
+    "checkpoint",
+    "arm",
+    "drain",
+    "apply",
+    "undrain",
+    "re-diff",
+    "post-check",
+    "confirm",
+    "persist",
+    "revert",
+    "take-back",
+    "write-back",
+)
 
 # Of a step. `unknown`: it was begun and nobody saw its end; it is checked, never guessed.
 STEP_OUTCOMES = ("ok", "changed", "failed", "unreachable", "unknown", "skipped")
 
-# Of a host: the worst of its steps. `pending`: the run stopped before its turn.
-HOST_OUTCOMES = ("unchanged", "changed", "failed", "unreachable", "unknown", "pending")
+# Of a host: the worst of its steps. `pending`: the run stopped before its turn. A switch is
+# `applied` or `reverted`: in the new configuration, or back in the old one.
+HOST_OUTCOMES = (
+    "unchanged",
+    "changed",
+    "applied",
+    "reverted",
+    "failed",
+    "unreachable",
+    "unknown",
+    "pending",
+)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +70,20 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     item: str
     expected: str
     found: str
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a switch is against what it shall be.
+
+    `diff` is what a push would change, `drift` what others changed in our sections since a run last
+    left them, `error` why the switch could not be looked at.
+    """
+
+    device: str
+    differences: tuple[Difference, ...] = ()
+    diff: str = ""
+    drift: str = ""
+    error: str = ""
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +116,10 @@ class HostResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How one run ended. `kind` is provision or drift; `stopped` says why it ended early."""
+    """How one run ended; `stopped` says why it ended early.
+
+    `kind` is provision or drift of servers, push or revert of switches.
+    """
 
     id: str
     kind: str

@@ -15,7 +15,7 @@ import msgspec
 from chapelle.errors import InputError, RefusedError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.outcome import STEPS
+from chapelle.model.outcome import PUSH_STEPS, STEPS
 from chapelle.plan.batches import Batch, Member, batches, domain_of
 from chapelle.plan.hostvars import hostvars
 from chapelle.plan.scope import Scope, from_text, select
@@ -23,7 +23,7 @@ from chapelle.plan.scope import Scope, from_text, select
 FORMAT = 1
 
 # What a run of each kind does to a host, in order.
-STEPS_OF = {"provision": STEPS, "drift": STEPS[:-1]}
+STEPS_OF = {"provision": STEPS, "drift": STEPS[:-1], "push": PUSH_STEPS, "revert": PUSH_STEPS}
 
 
 class PlanHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     The same NetBox content, the same commit and the same scope give the same plan and hash, so no
     time is part of it. `commit` is git's, with a hash of what is not committed behind a `+`.
+    `diffs` are what a push would change on each switch, for whoever approves it.
     """
 
     format: int
@@ -62,6 +63,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     commit: str
     hosts: tuple[PlanHost, ...]
     batches: tuple[Batch, ...]
+    diffs: dict[str, str] = {}
 
     @cached_property
     def hash(self) -> str:
@@ -128,6 +130,23 @@ def build(
 def _plan_host(
     dc: Datacentre, device: r.Device, steps: tuple[str, ...], kernel: Mapping[str, bool]
 ) -> PlanHost:
+    intent = {name: digest(value) for name, value in hostvars(dc, device, kernel).items()}
+    return place(dc, device, domain=str(domain_of(dc, device)), intent=intent, steps=steps)
+
+
+def place(
+    dc: Datacentre,
+    device: r.Device,
+    *,
+    domain: str,
+    intent: dict[str, str],
+    steps: tuple[str, ...],
+) -> PlanHost:
+    """A device as a part of a plan.
+
+    Raises:
+        InputError: it stands in no aisle.
+    """
     aisle = dc.aisle_number(device)
     if aisle is None:
         raise InputError(
@@ -144,17 +163,18 @@ def _plan_host(
         device_id=device.id,
         aisle=aisle,
         rack=rack.name if rack else "",
-        domain=str(domain_of(dc, device)),
+        domain=domain,
         role=dc.role_of(device),
         status=device.status,
         position=None if device.position is None else float(device.position),
         u_height=float(device_type.u_height) if device_type else 1.0,
-        intent={name: _digest(value) for name, value in hostvars(dc, device, kernel).items()},
+        intent=intent,
         steps=steps,
     )
 
 
-def _digest(value: Any) -> str:
+def digest(value: Any) -> str:
+    """16 hex digits that stand for a value that JSON can hold."""
     return hashlib.sha256(msgspec.json.encode(value, order="deterministic")).hexdigest()[:16]
 
 
@@ -187,7 +207,7 @@ def read(path: Path) -> Plan:
             where=str(path),
             expected=f"content with hash {file.hash}",
             found=f"content with hash {file.plan.hash}",
-            remedy=f"make the plan again: invoke plan {file.plan.scope} --out {path}",
+            remedy=f"make the plan again, with --out {path}",
         )
     return file.plan
 
@@ -196,7 +216,7 @@ def _not_a_plan(path: Path, found: str) -> InputError:
     return InputError(
         "This is not a plan.",
         where=str(path),
-        expected=f"a file written by: invoke plan --out FILE (format {FORMAT})",
+        expected=f"a file written by plan --out FILE or fabric.plan --out FILE (format {FORMAT})",
         found=found,
     )
 

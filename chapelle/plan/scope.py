@@ -1,14 +1,17 @@
-"""Which servers a command is about: `--aisle`, `--rack` or `--limit`, exactly validated."""
+"""Which machines a command is about: `--aisle`, `--rack` or `--limit`, exactly validated.
+
+The same words name servers to some commands (`select`) and switches to others (`select_switches`).
+"""
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from chapelle.errors import InputError
 from chapelle.model import records as r
-from chapelle.model.datacentre import Datacentre
+from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.model.status import PROVISIONABLE
 
 ALL = "all"
@@ -35,7 +38,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """The servers of a scope by name, and those in it that no run may touch, for their status."""
+    """The machines of a scope by name, and those in it that no run may touch, for their status."""
 
     devices: tuple[r.Device, ...]
     left_out: tuple[r.Device, ...]
@@ -106,6 +109,64 @@ def select(dc: Datacentre, scope: Scope) -> Selection:
             remedy="set the servers' status to planned in NetBox, or choose another scope",
         )
     return Selection(devices=devices, left_out=left_out)
+
+
+def select_switches(dc: Datacentre, scope: Scope) -> Selection:
+    """The switches that `scope` means.
+
+    Raises:
+        InputError: an aisle, a rack or a switch does not exist, or no switch in the scope has a
+            status from which a run may start.
+    """
+    chosen = [d for d in switches(dc) if _means(dc, scope, d)]
+    if scope.kind == "limit":
+        _require_all(dc, scope.values, chosen)
+    devices = tuple(d for d in chosen if d.status in PROVISIONABLE)
+    left_out = tuple(d for d in chosen if d.status not in PROVISIONABLE)
+    if not devices:
+        raise InputError(
+            f"There is no switch to work on in {scope}.",
+            where="the snapshot of NetBox",
+            expected=f"switches with status {', '.join(sorted(PROVISIONABLE))}",
+            found=_by_status(left_out) or "no switch at all",
+            remedy="set the switches' status to planned in NetBox, or choose another scope",
+        )
+    return Selection(devices=devices, left_out=left_out)
+
+
+def workable_switches(dc: Datacentre, scope: Scope) -> tuple[r.Device, ...]:
+    """The switches of a scope that a run may work on, which may be none."""
+    return tuple(d for d in switches(dc) if _means(dc, scope, d) and d.status in PROVISIONABLE)
+
+
+def switches(dc: Datacentre) -> tuple[r.Device, ...]:
+    """All named switches, by name."""
+    found = [d for d in dc.devices_by_name.values() if dc.role_of(d) in SWITCH_ROLES]
+    return tuple(sorted(found, key=lambda d: d.name or ""))
+
+
+def _means(dc: Datacentre, scope: Scope, device: r.Device) -> bool:
+    """Whether a device is in a scope; names of aisles and racks are looked up, so they exist."""
+    if scope.kind == "aisle":
+        numbers = set(dc.aisles) if scope.values == (ALL,) else set(scope.values)
+        return dc.aisle_number(device) in {n for n in numbers if dc.aisle(n)}
+    if scope.kind == "rack":
+        return device.rack in {dc.rack(name).id for name in scope.values}
+    return any(fnmatch.fnmatchcase(device.name or "", pattern) for pattern in scope.values)
+
+
+def _require_all(dc: Datacentre, patterns: Iterable[str], chosen: Sequence[r.Device]) -> None:
+    names = [device.name or "" for device in chosen]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            known = dc.devices_by_name.get(pattern)
+            raise InputError(
+                f"--limit names no switch: {pattern}",
+                where="the snapshot of NetBox",
+                expected="the name of a switch, or a pattern that matches some",
+                found=f"a device with role {dc.role_of(known)}" if known else "no such device",
+                remedy="list the names with: ansible-inventory --graph",
+            )
 
 
 def _by_status(devices: Sequence[r.Device]) -> str:

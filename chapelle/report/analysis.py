@@ -19,6 +19,10 @@ from chapelle.report.text import BAD_OUTCOMES, STYLES
 # More hosts than these in one command are named by their rack or by the scope of the run.
 _HOSTS_IN_COMMAND = 4
 
+# Kinds of runs whose hosts are switches, and the task that does again what a run did.
+SWITCH_KINDS = frozenset({"push", "revert"})
+TASKS = {"push": "fabric.push", "revert": "fabric.push"}
+
 # What becomes of a unit because a file that it reads changes.
 _CONSEQUENCES = frozenset({"restarted", "reloaded"})
 
@@ -74,6 +78,13 @@ def styled_counts(result: RunResult) -> list[tuple[str, str]]:
     ]
 
 
+def noun(result: RunResult, count: int) -> str:
+    """What the run's hosts are: `server` or `switches`, as the number asks for."""
+    if result.kind in SWITCH_KINDS:
+        return "switch" if count == 1 else "switches"
+    return "server" if count == 1 else "servers"
+
+
 def kind(result: RunResult) -> str:
     """What the run was, in words. A drift never changes anything, which need not be said."""
     if result.dry_run and result.kind != "drift":
@@ -89,7 +100,7 @@ def all_as_intended(result: RunResult) -> bool:
 def tone(result: RunResult) -> str:
     """`good`, `warn` when differences were looked for and found, `bad` when something failed."""
     outcomes = set(counts(result))
-    if result.stopped or outcomes - {"unchanged", "changed"}:
+    if result.stopped or outcomes - {"unchanged", "changed", "applied"}:
         return "bad"
     return "warn" if result.kind == "drift" and "changed" in outcomes else "good"
 
@@ -133,14 +144,15 @@ def troubles(result: RunResult) -> list[Trouble]:
 
 def remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
     """The command for hosts that ended with `outcome`, once its cause is mended."""
-    if outcome == "unknown" and result.kind == "provision":
+    if outcome == "unknown" and result.kind != "drift":
         return resume(result)
-    return again(result.kind, result, hosts)
+    return again(TASKS.get(result.kind, result.kind), result, hosts)
 
 
 def resume(result: RunResult) -> str:
     """The command that takes the run up where it ended."""
-    return f"invoke provision --resume={shlex.quote(result.id)}"
+    task = "fabric.push" if result.kind in SWITCH_KINDS else "provision"
+    return f"invoke {task} --resume={shlex.quote(result.id)}"
 
 
 def again(task: str, result: RunResult, hosts: Sequence[HostResult]) -> str:

@@ -1,11 +1,12 @@
 """Drift: a table with one line for each way in which a host is not as NetBox says."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 import msgspec
 
-from chapelle.model.outcome import RunResult
+from chapelle.model.outcome import Judgement, RunResult
 from chapelle.report import analysis
 from chapelle.report.text import Page, host_names, plural
 
@@ -41,7 +42,7 @@ def _hosts(line: analysis.DriftLine) -> str:
     return names if len(line.hosts) == 1 else f"{names} ({len(line.hosts)})"
 
 
-def document(result: RunResult) -> dict[str, Any]:
+def document(result: RunResult, switches: Sequence[Judgement] = ()) -> dict[str, Any]:
     """The differences as plain data, each with its host and the command that mends it."""
     return {
         "kind": "drift",
@@ -61,9 +62,13 @@ def document(result: RunResult) -> dict[str, Any]:
             }
             for line in analysis.drift_lines(result)
         ],
+        "switches": [msgspec.to_builtins(each) for each in switches],
     }
 
 
-def print_json(result: RunResult, out: TextIO | None = None) -> None:
+def print_json(
+    result: RunResult, out: TextIO | None = None, *, switches: Sequence[Judgement] = ()
+) -> None:
     """Print `document` as one line of JSON, told from the lines of events by its `kind`, drift."""
-    print(msgspec.json.encode(document(result)).decode(), file=out or sys.stdout, flush=True)
+    line = msgspec.json.encode(document(result, switches)).decode()
+    print(line, file=out or sys.stdout, flush=True)

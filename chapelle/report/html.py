@@ -27,6 +27,8 @@ _RACK_UNITS = 42
 SIGNS = {
     "unchanged": "=",
     "changed": "~",
+    "applied": "+",
+    "reverted": "<",
     "failed": "!",
     "unreachable": "\N{MULTIPLICATION SIGN}",
     "unknown": "?",
@@ -101,6 +103,7 @@ def _content(result: RunResult, netbox_url: str) -> dict[str, Any]:
         "headline": headline(result),
         "tone": analysis.tone(result),
         "kind": analysis.kind(result),
+        "noun": analysis.noun(result, 2),
         "facts": _facts(result),
         "counts": analysis.counts(result),
         "words": {name: analysis.word(result, name) for name in HOST_OUTCOMES},

@@ -45,7 +45,7 @@ def print_runs(results: Sequence[RunResult], out: TextIO | None = None) -> None:
         )
         for result in results
     ]
-    headers = ("run", "started", "kind", "scope", "state", "exit", "took", "servers")
+    headers = ("run", "started", "kind", "scope", "state", "exit", "took", "hosts")
     page.table(headers, rows)
 
 
@@ -82,7 +82,7 @@ def print_run(result: RunResult, out: TextIO | None = None, *, report: str = "")
     page.parts(analysis.styled_counts(result))
     _print_hosts(page, result)
     _print_changes(page, result)
-    if result.finished is None and result.kind == "provision":
+    if result.finished is None and result.kind != "drift":
         page.line()
         page.line(f"If it is no longer at work, to go on: {analysis.resume(result)}")
 

@@ -60,10 +60,11 @@ def print_json(result: RunResult, out: TextIO | None = None) -> None:
 def headline(result: RunResult) -> str:
     """How the run ended, in one plain sentence."""
     counts = analysis.counts(result)
-    total = plural(len(result.hosts), "server")
+    total = f"{len(result.hosts)} {analysis.noun(result, len(result.hosts))}"
     bad = sum(counts.get(name, 0) for name in BAD_OUTCOMES)
     if analysis.all_as_intended(result):
-        text = f"Nothing to change: {len(result.hosts)} of {total} are as NetBox says."
+        wanted = "they were before" if result.kind == "revert" else "NetBox says"
+        text = f"Nothing to change: {len(result.hosts)} of {total} are as {wanted}."
     elif result.stopped:
         text = f"Stopped: {result.stopped.partition(chr(10))[0].rstrip('.')}."
     elif counts.get("pending"):
@@ -71,17 +72,18 @@ def headline(result: RunResult) -> str:
     elif bad:
         text = f"{bad} of {total} did not end well."
     else:
-        text = _headline_of_changes(result, counts.get("changed", 0))
+        text = _headline_of_changes(result, counts.get("changed", 0) + counts.get("applied", 0))
     return text
 
 
 def _headline_of_changes(result: RunResult, changed: int) -> str:
-    total = plural(len(result.hosts), "server")
+    total = f"{len(result.hosts)} {analysis.noun(result, len(result.hosts))}"
     if result.kind == "drift":
         return f"{changed} of {total} are not as NetBox says."
     if result.dry_run:
         return f"Dry run: {changed} of {total} would be changed."
-    return f"{len(result.hosts)} of {total} are as NetBox says; {changed} had to be changed."
+    wanted = "they were before" if result.kind == "revert" else "NetBox says"
+    return f"{len(result.hosts)} of {total} are as {wanted}; {changed} had to be changed."
 
 
 def _print_head(page: Page, result: RunResult) -> None:
@@ -182,6 +184,8 @@ def next_command(result: RunResult) -> tuple[str, str]:
         answer = (analysis.resume(result), "To go on")
     elif any(counts.get(name) for name in BAD_OUTCOMES):
         answer = (f"invoke runs.show {result.id}", "Every step")
+    elif result.kind in analysis.SWITCH_KINDS:
+        answer = (f"invoke fabric.verify {result.scope}", "To see later that it stays so")
     else:
         answer = (f"invoke drift {result.scope}", "To see later that it stays so")
     return answer

@@ -22,6 +22,8 @@ STYLES = {
     "ok": "green",
     "unchanged": "green",
     "changed": "yellow",
+    "applied": "yellow",
+    "reverted": "bold red",
     "failed": "bold red",
     "unreachable": "bold magenta",
     "unknown": "bold cyan",
@@ -29,7 +31,7 @@ STYLES = {
     "skipped": "dim",
 }
 
-BAD_OUTCOMES = ("failed", "unreachable", "unknown")
+BAD_OUTCOMES = ("failed", "unreachable", "unknown", "reverted")
 
 # Control characters could move the reader's cursor or recolour the terminal, and the overrides of
 # writing direction make text read as what it is not. Remote hosts choose the text of messages.

@@ -13,11 +13,21 @@ from typing import Any
 import msgspec
 
 from chapelle.errors import ChapelleError, InputError
-from chapelle.model.outcome import STEPS, Event, HostResult, RunResult, StepResult
+from chapelle.model.outcome import (
+    PUSH_STEPS,
+    STEPS,
+    Event,
+    HostResult,
+    RunResult,
+    StepResult,
+)
 from chapelle.plan.plan import PlanHost
 
 FORMAT = 1
 UNKNOWN = "unknown"
+
+# Kinds of runs whose hosts are switches.
+SWITCH_KINDS = ("push", "revert")
 
 _SCHEMA = """
 CREATE TABLE runs (
@@ -261,7 +271,7 @@ class Journal:
             InputError: the journal has no such run.
         """
         record = self.run(run)
-        wanted = STEPS[:-1] if record.dry_run else STEPS
+        wanted = steps_of(record.kind, dry_run=record.dry_run)
         rows = self._db.execute("SELECT * FROM hosts WHERE run=? ORDER BY host", (run,)).fetchall()
         return RunResult(
             id=record.id,
@@ -290,11 +300,52 @@ class Journal:
             role=row["role"],
             position=row["position"],
             u_height=row["u_height"],
-            outcome=host_outcome(steps, wanted),
+            outcome=outcome(steps, wanted),
             status_before=row["status_before"],
             status_after=row["status"],
             steps=tuple(steps[step] for step in wanted if step in steps),
         )
+
+
+def steps_of(kind: str, *, dry_run: bool) -> tuple[str, ...]:
+    """The steps that a run of that kind takes with a host, in order."""
+    if kind in SWITCH_KINDS:
+        return PUSH_STEPS
+    return STEPS[:-1] if dry_run else STEPS
+
+
+def outcome(steps: dict[str, StepResult], wanted: Sequence[str]) -> str:
+    """What became of a host or a switch, by its steps; `wanted` as `steps_of` gives it."""
+    return switch_outcome(steps) if tuple(wanted) == PUSH_STEPS else host_outcome(steps, wanted)
+
+
+def switch_outcome(steps: dict[str, StepResult]) -> str:
+    """What became of a switch, by the step that was begun last.
+
+    Returns:
+        `unchanged`, `applied`, `reverted`, or `failed`, which means that nothing was touched;
+        `unknown` when the switch may be in either configuration, `pending` before its turn.
+    """
+    taken = [step for name, step in steps.items() if name != "write-back"]
+    if not taken:
+        return "pending"
+    last = max(taken, key=lambda step: (step.started, PUSH_STEPS.index(step.step)))
+    touching = PUSH_STEPS.index(last.step) >= PUSH_STEPS.index("arm")
+    ended = _ENDED.get((last.step, last.outcome))
+    if ended or touching:
+        return ended or UNKNOWN
+    return "failed" if last.outcome in {"failed", "unreachable"} else "pending"
+
+
+# What a switch is when this was its last step, and it ended so.
+_ENDED = {
+    ("diff", "ok"): "unchanged",
+    ("diff", "skipped"): "unchanged",
+    ("persist", "ok"): "applied",
+    ("revert", "ok"): "reverted",
+    ("take-back", "ok"): "reverted",
+    ("take-back", "failed"): "applied",  # what was to be taken back is still there, and known to be
+}
 
 
 def host_outcome(steps: dict[str, StepResult], wanted: Sequence[str]) -> str:

@@ -122,8 +122,16 @@ def up_to_date(settings: Settings, known: Scene, say: Say) -> Scene:
     return scene(settings, say)
 
 
-def require_sound(dc: Datacentre, device_ids: Collection[int], say: Say) -> None:
+def require_sound(
+    dc: Datacentre, device_ids: Collection[int], say: Say, also: Collection[str] = ()
+) -> None:
     """Make sure that nothing in NetBox makes one of these devices unfit for a run.
+
+    Arguments:
+        dc: the datacentre.
+        device_ids: the devices.
+        say: told of the first findings.
+        also: kinds of objects, by their place in NetBox' API, of which every one concerns them.
 
     Raises:
         InputError: there are findings of severity `error` about them; they are named.
@@ -132,14 +140,17 @@ def require_sound(dc: Datacentre, device_ids: Collection[int], say: Say) -> None
         finding
         for finding in checks.check(dc)
         if finding.severity == "error"
-        and any(_concerns(dc, reference) & set(device_ids) for reference in finding.objects)
+        and any(
+            reference.endpoint in also or _concerns(dc, reference) & set(device_ids)
+            for reference in finding.objects
+        )
     ]
     if not findings:
         return
     for finding in findings[:_SHOWN]:
         say(_line(finding))
     raise InputError(
-        f"NetBox's content makes servers of this scope unfit for a run: {len(findings)} findings.",
+        f"NetBox's content makes devices of this scope unfit for a run: {len(findings)} findings.",
         where="; ".join(sorted({o.name for f in findings for o in f.objects})[:_SHOWN]),
         expected="no finding of severity error",
         found=_line(findings[0]),

@@ -3,49 +3,34 @@
 scope -> NetBox -> snapshot -> checks -> hosts -> plan -> yes -> lock -> run -> report
 """
 
-import secrets
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from chapelle import process
-from chapelle.errors import ChapelleError, ExitCode, InputError, RefusedError
-from chapelle.model.outcome import STEPS, RunResult
-from chapelle.netbox import lock, writeback
-from chapelle.netbox.lock import Lock
+from chapelle.errors import ExitCode, HostsFailedError, InputError, RefusedError
+from chapelle.model.outcome import STEPS
+from chapelle.netbox import writeback
 from chapelle.plan import plan as plans
 from chapelle.plan.plan import Plan
-from chapelle.plan.scope import Scope, select
+from chapelle.plan.scope import Scope, select, workable_switches
 from chapelle.run import prepare, reach, resume
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
+from chapelle.run.fabric import push
+from chapelle.run.filing import folder_of, hold, journal_of, new_id, opened, record
 from chapelle.run.folder import Folder
 from chapelle.run.interrupt import Interrupt, interruptible
-from chapelle.run.journal import Journal, RunRecord
+from chapelle.run.journal import Journal
+from chapelle.run.operator import Done, Operator
 from chapelle.run.prepare import Scene
-from chapelle.run.recorder import Recorder, Watcher
+from chapelle.run.recorder import Recorder
 from chapelle.run.resume import Left
 from chapelle.settings import Settings
-
-
-class Operator(Protocol):
-    """Whoever typed the command, as far as a run speaks with them."""
-
-    def say(self, line: str) -> None:
-        """Tell one line about what is being prepared."""
-
-    def present(self, plan: Plan) -> None:
-        """Show a plan that is not going to be carried out."""
-
-    def confirm(self, plan: Plan) -> None:
-        """Ask whether the plan may be carried out, and raise RefusedError if not."""
-
-    def watch(self, plan: Plan) -> AbstractContextManager[Watcher]:
-        """Show a run as it happens."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,24 +40,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     plan: Path | None = None
     resume: str | None = None
     max_failed: int = DEFAULT_MAX_FAILED
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that has ended: its result, NetBox's address, and the report if there is one."""
-
-    result: RunResult
-    netbox_url: str
-    report: Path | None = None
-
-
-def journal_of(settings: Settings) -> Journal:
-    """The journal of this installation."""
-    return Journal(settings.state / "journal.sqlite")
-
-
-def folder_of(settings: Settings, run: str) -> Folder:
-    """The directory of a run."""
-    return Folder(settings.state / "runs", run)
 
 
 # -- plan -----------------------------------------------------------------------------------------
@@ -115,7 +82,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         RefusedError: the plan no longer holds, or the operator says no. Nothing was changed.
         LockedError: somebody else is at work there. Nothing was changed.
     """
-    folder = folder_of(settings, order.resume or _new_id())
+    folder = folder_of(settings, order.resume or new_id())
     with closing(journal_of(settings)) as journal:
         left = resume.left(journal, order.resume, folder.path) if order.resume else None
         kept = left.plan if left else _kept(order.plan) if order.plan else None
@@ -130,11 +97,13 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
+        if order.scope is not None and order.scope.kind == "aisle":
+            scene = _bring_up_switches(settings, scene, order.scope, operator)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         with (
             interruptible(operator.say) as interrupt,
-            _opened(journal, folder, made, scene, left),
-            _hold(settings, made, folder, operator) as held,
+            opened(journal, folder, made, scene.dc.snapshot, left),
+            hold(settings, made, folder.run, operator.say) as held,
         ):
             scene = prepare.up_to_date(settings, scene, operator.say)
             _require_holds(settings, made, scene, left)  # also now that nobody else may write
@@ -166,39 +135,25 @@ def _kept(path: Path) -> Plan:
     return plan
 
 
-@contextmanager
-def _opened(
-    journal: Journal, folder: Folder, made: Plan, scene: Scene, left: Left | None
-) -> Iterator[None]:
-    """Have a new run in the journal, and its plan on disk, before its lock is in NetBox.
+def _bring_up_switches(settings: Settings, scene: Scene, scope: Scope, operator: Operator) -> Scene:
+    """Push to the switches of an aisle, which its servers need; what NetBox says afterwards.
 
-    Whatever happens then, the run that the lock names can be looked at and gone on with. When it
-    cannot begin, the journal says why. One that is gone on with is there already.
+    Raises:
+        HostsFailedError: a switch failed, and the change was taken back from all of them.
     """
-    if left:
-        yield
-        return
-    folder.fill(made, scene.dc.snapshot)
-    journal.open_run(_record(folder.run, made), made.hosts)
-    folder.prune(journal.alike(made.kind))
-    try:
-        yield
-    except ChapelleError as error:
-        if journal.run(folder.run).finished is None:
-            journal.close_run(folder.run, time.time(), int(error.exit_code), error.message)
-        raise
-
-
-def _hold(
-    settings: Settings, made: Plan, folder: Folder, operator: Operator
-) -> AbstractContextManager[Lock]:
-    return lock.hold(
-        settings,
-        [f"aisle-{number}" for number in made.aisles],
-        run=folder.run,
-        reason=f"provision {made.scope}",
-        say=operator.say,
-    )
+    if not workable_switches(scene.dc, scope):
+        return scene
+    operator.say("the switches first")
+    done = push.bring_up(settings, scene, scope, operator)
+    operator.conclude(done)
+    if not push.succeeded(done):
+        raise HostsFailedError(
+            "The switches are not as NetBox says, so no server was touched.",
+            where=f"run {done.result.id}",
+            found=done.result.stopped or "see the run",
+            remedy=f"invoke runs.show {done.result.id}; mend the cause, then provision again",
+        )
+    return prepare.up_to_date(settings, scene, operator.say)
 
 
 def _close(
@@ -217,7 +172,7 @@ def _close(
     writer = writeback.Writer(settings, patience=settings.netbox_patience)
     with (
         interruptible(operator.say) as interrupt,
-        _hold(settings, left.plan, folder, operator) as held,
+        hold(settings, left.plan, folder.run, operator.say) as held,
     ):
         journal.take_over(folder.run, process.own())
         return _carry_out(
@@ -236,7 +191,10 @@ def _start_hosts(
     settings: Settings, scene: Scene, kept: Plan | None, scope: Scope | None, operator: Operator
 ) -> None:
     if kept is None:
-        names = {device.name or "" for device in select(scene.dc, _given(scope)).devices}
+        given = _given(scope)
+        names = {device.name or "" for device in select(scene.dc, given).devices}
+        if given.kind == "aisle":
+            names |= {device.name or "" for device in workable_switches(scene.dc, given)}
     else:
         names = set(kept.by_name) & set(scene.dc.devices_by_name)
     prepare.hosts(settings, scene.dc, names, operator.say)
@@ -287,10 +245,10 @@ def drift(settings: Settings, scope: Scope, operator: Operator) -> Done:
     """
     scene = prepare.scene(settings, operator.say)
     made = _plan(settings, scene, scope, operator, "drift")
-    folder = folder_of(settings, _new_id())
+    folder = folder_of(settings, new_id())
     with closing(journal_of(settings)) as journal, interruptible(operator.say) as interrupt:
         folder.fill(made, scene.dc.snapshot)
-        journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        journal.open_run(record(folder.run, made, dry_run=True), made.hosts)
         folder.prune(journal.alike(made.kind))
         return _carry_out(
             settings, made, scene, operator, journal=journal, folder=folder, interrupt=interrupt
@@ -314,9 +272,9 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
         closing(Journal(Path(scratch) / "journal.sqlite")) as journal,
         interruptible(operator.say) as interrupt,
     ):
-        folder = Folder(Path(scratch), _new_id())
+        folder = Folder(Path(scratch), new_id())
         folder.fill(made, scene.dc.snapshot)
-        journal.open_run(_record(folder.run, made, dry_run=True), made.hosts)
+        journal.open_run(record(folder.run, made, dry_run=True), made.hosts)
         if prepare.nobody_answers(settings):
             operator.say("the lab is not up: what its hosts would get cannot be said")
             journal.close_run(folder.run, time.time(), 0, "")
@@ -360,24 +318,3 @@ def _carry_out(
 def _statuses(made: Plan, scene: Scene) -> Mapping[str, str]:
     devices = {host.name: scene.dc.devices.get(host.device_id) for host in made.hosts}
     return {name: device.status for name, device in devices.items() if device}
-
-
-def _record(run: str, made: Plan, *, dry_run: bool = False) -> RunRecord:
-    return RunRecord(
-        id=run,
-        kind=made.kind,
-        target=made.target,
-        owner=process.owner(),
-        started=time.time(),
-        snapshot=made.snapshot,
-        plan=made.hash,
-        commit_id=made.commit,
-        scope=made.scope,
-        dry_run=dry_run,
-        process=process.own(),
-    )
-
-
-def _new_id() -> str:
-    """A run's name: when it began (UTC), and four digits of chance."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chapelle.model.outcome import Event, RunResult, StepResult
-from chapelle.run.journal import Journal, host_outcome
+from chapelle.run.journal import Journal
+from chapelle.run.journal import outcome as outcome_of
 
 Watcher = Callable[[Event], None]
 
@@ -50,7 +51,7 @@ class Recorder:
     def host_finished(self, host: str) -> str:
         """Nothing more is done on a host in this run; its outcome is returned."""
         steps = self.journal.steps(self.run, host)
-        outcome = host_outcome(steps, self.steps)
+        outcome = outcome_of(steps, self.steps)
         messages = [step.message for step in steps.values() if step.outcome == outcome]
         self._watch(
             Event(

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,17 @@ _GONE_AFTER = 20.0
 _POLL = 0.2
 
 
+_DONE = ("changed", "unchanged", "applied")
+
+# What a run of each kind is gone on with by.
+_REMEDIES = {
+    "provision": "invoke provision --resume={run}",
+    "push": "invoke fabric.push --resume={run}",
+    "revert": "invoke fabric.push --resume={run}",
+    "drift": "look again: invoke drift {record.scope}",
+}
+
+
 class Left(msgspec.Struct, frozen=True, kw_only=True):
     """What is left of a run: its plan, the hosts not done, and those whose outcome is UNKNOWN."""
 
@@ -27,8 +39,10 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     own_statuses: dict[str, frozenset[str]]
 
 
-def left(journal: Journal, run: str, directory: Path) -> Left:
-    """Look at what is left of a run; its plan is read from its directory.
+def left(
+    journal: Journal, run: str, directory: Path, kinds: Collection[str] = ("provision",)
+) -> Left:
+    """Look at what is left of a run of one of these kinds; its plan is read from its directory.
 
     Raises:
         InputError: there is no such run, or it is of a kind that cannot be resumed.
@@ -36,20 +50,22 @@ def left(journal: Journal, run: str, directory: Path) -> Left:
         RefusedError: its plan was altered.
     """
     record = journal.run(run)
-    if record.kind != "provision":
+    if record.kind not in kinds:
         raise InputError(
-            f"Run {run} has nothing to resume.",
+            f"Run {run} has nothing to resume with this command.",
             where=str(journal.path),
-            expected="a run of kind provision",
+            expected=f"a run of kind {' or '.join(kinds)}",
             found=f"kind {record.kind}",
-            remedy=f"look again: invoke {record.kind} {record.scope}",
+            remedy=_REMEDIES.get(record.kind, "see invoke runs.show").format(
+                run=run, record=record
+            ),
         )
     if record.finished is None:
         _require_dead(record.process, run, record.owner)
     _end_playbook(directory)
     plan = plans.read(directory / "plan.json")
     result = journal.result(run)
-    done = {host.host for host in result.hosts if host.outcome in {"changed", "unchanged"}}
+    done = {host.host for host in result.hosts if host.outcome in _DONE}
     begun = {host.host for host in result.hosts if host.steps}
     return Left(
         plan=plan,

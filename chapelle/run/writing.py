@@ -26,8 +26,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One server to be written about.
 
     `status` is what NetBox says now, `work` the steps before write-back, `run` the run's id, and
-    `plan` and `commit` what was done there. `facts` were read on the server. `asked` is when it was
-    first tried to write this, if it was (seconds since the epoch): it may be in NetBox already.
+    `plan` and `commit` what was done there. `facts` were read on the server. `words` say what was
+    done to it when all went well. `asked` is when it was first tried to write this, if it was
+    (seconds since the epoch): it may be in NetBox already.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     plan: str
     commit: str
+    words: str = "configured and verified"
     asked: float | None = None
 
 
@@ -100,7 +102,7 @@ def text(entry: Entry) -> str:
         head = f"chapelle: {bad.step} {bad.outcome}: {bad.message or 'no reason was given'}"
     else:
         changes = sum(len(step.changes) for step in entry.work)
-        head = f"chapelle: configured and verified, {changes} changes"
+        head = f"chapelle: {entry.words}, {changes} changes"
     facts = (f"run `{entry.run}`", f"commit `{short(entry.commit)}`", f"plan `{entry.plan[:12]}`")
     return "\n- ".join([f"{head}\n", *facts])
 

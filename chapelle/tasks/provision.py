@@ -1,84 +1,32 @@
 """The tasks `plan`, `provision` and `drift`."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from chapelle.errors import ExitCode, InputError, RefusedError
+from chapelle.errors import ExitCode, InputError
 from chapelle.files import write
+from chapelle.model.outcome import Judgement
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
-from chapelle.plan.plan import Plan
+from chapelle.plan.scope import Scope
 from chapelle.report import drift as drift_report
-from chapelle.report import live, summary
+from chapelle.report import fabric as fabric_report
+from chapelle.report import summary
 from chapelle.report.plan import print_plan
-from chapelle.report.text import host_names
+from chapelle.run import prepare
 from chapelle.run import provision as running
 from chapelle.run.engine import DEFAULT_MAX_FAILED
-from chapelle.run.provision import Done, Order
-from chapelle.run.recorder import Watcher
+from chapelle.run.fabric import looking, standing
+from chapelle.run.operator import Done
+from chapelle.run.provision import Order
 from chapelle.settings import Settings
 from chapelle.tasks._command import command
+from chapelle.tasks._terminal import Terminal
 
 _SCOPE_HELP = {
     "aisle": "aisles by number, such as 2 or 1,2, or all",
     "rack": "racks by name, such as A2-R01,A2-R02",
     "limit": "hosts by name or pattern, such as compute-a2-01,storage-a2-*",
 }
-
-
-class Terminal:
-    """The operator at a terminal, or the script in their place."""
-
-    def __init__(self, *, json: bool, yes: bool = False) -> None:
-        self.json = json
-        self.yes = yes
-
-    def say(self, line: str) -> None:
-        """Tell one line; on standard error, so that standard output holds results only.
-
-        A terminal that was closed hears nothing, and ends nothing.
-        """
-        with suppress(OSError, ValueError):
-            print(line, file=sys.stderr, flush=True)
-
-    def present(self, plan: Plan) -> None:
-        """Show a plan that is not going to be carried out."""
-        if not self.json:
-            print_plan(plan)
-
-    def confirm(self, plan: Plan) -> None:
-        """Ask before the site's own servers are touched; the lab's are nobody's."""
-        if self.yes or plan.target == "lab":
-            return
-        self.say(f"{len(plan.hosts)} servers of the site will be configured:")
-        for rack in dict.fromkeys(host.rack for host in plan.hosts):
-            names = [host.name for host in plan.hosts if host.rack == rack]
-            self.say(f"  {rack}: {host_names(names, len(names))}")
-        if not sys.stdin.isatty():
-            raise _not_confirmed("nobody to ask: standard input is not a terminal")
-        print("Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline().strip()
-        if answer.lower() not in {"y", "yes"}:
-            raise _not_confirmed(repr(answer))
-
-    @contextmanager
-    def watch(self, plan: Plan) -> Iterator[Watcher]:
-        """Show a run as it happens."""
-        racks = {host.name: host.rack for host in plan.hosts}
-        steps = plan.hosts[0].steps
-        with live.display(live.choose_mode(json=self.json), racks, steps=steps) as watcher:
-            yield watcher
-
-
-def _not_confirmed(found: str) -> RefusedError:
-    return RefusedError(
-        "Nothing was done: nobody said yes.",
-        expected="the answer y, or the argument --yes",
-        found=found,
-        remedy="read the plan with --dry-run, then say --yes",
-    )
 
 
 @command(
@@ -132,6 +80,8 @@ def provision(
     json: bool = False,
 ) -> ExitCode:
     """Bring servers to what NetBox says, verify each, and make them active.
+
+    With --aisle, its switches come first, as `invoke fabric.push` does it.
 
     1. NetBox is started and seeded if it is ours and needs it; a snapshot of it is taken.
     2. Findings of severity error about a server of the scope stop here.
@@ -204,11 +154,7 @@ def _dry_run(settings: Settings, order: Order, terminal: Terminal) -> ExitCode:
 
 
 def _show(done: Done, terminal: Terminal) -> ExitCode:
-    if terminal.json:
-        summary.print_json(done.result)
-    else:
-        report = done.report or ""
-        summary.print_summary(done.result, netbox_url=done.netbox_url, report=report)
+    terminal.conclude(done)
     return ExitCode(done.result.exit_code)
 
 
@@ -220,18 +166,39 @@ def drift(
     limit: str | None = None,
     json: bool = False,
 ) -> ExitCode:
-    """Say in what servers differ from what NetBox says. Changes nothing.
+    """Say in what servers differ from what NetBox says; with --aisle, its switches too.
 
     The roles run in check mode, then each server is verified: one line a difference, and the
-    command that mends it. Exit codes: 0 no difference, 99 differences, 5 servers that could not be
-    looked at.
+    command that mends it. Changes nothing. Exit codes: 0 no difference, 99 differences, 5 machines
+    that could not be looked at.
     """
     scope = scopes.parse(aisle=aisle, rack=rack, limit=limit)
+    settings = Settings.load()
     terminal = Terminal(json=json)
-    done = running.drift(Settings.load(), scope, terminal)
+    switches = _switches(settings, scope, terminal)
+    done = running.drift(settings, scope, terminal)
     if json:
-        drift_report.print_json(done.result)
+        drift_report.print_json(done.result, switches=switches)
     else:
+        if switches:
+            fabric_report.print_judgements(switches, scope=str(scope))
         drift_report.print_drift(done.result)
         summary.print_summary(done.result, netbox_url=done.netbox_url, report=done.report or "")
-    return ExitCode(done.result.exit_code)
+    return _worse(ExitCode(done.result.exit_code), looking.exit_code(switches))
+
+
+def _switches(settings: Settings, scope: Scope, terminal: Terminal) -> list[Judgement]:
+    """The switches of an aisle, judged; none with any other scope."""
+    if scope.kind != "aisle":
+        return []
+    scene = prepare.scene(settings, terminal.say)
+    if not scopes.workable_switches(scene.dc, scope):
+        return []
+    where = standing.on_stand(settings, scene, scope, terminal)
+    return looking.verify(settings, where, looking.forks_of(None))
+
+
+def _worse(*codes: ExitCode) -> ExitCode:
+    """What could not be looked at weighs more than a difference."""
+    found = [code for code in codes if code != ExitCode.OK]
+    return min(found, key=lambda code: code == ExitCode.FINDINGS, default=ExitCode.OK)

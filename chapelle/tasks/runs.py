@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from chapelle.report import runs, summary
-from chapelle.run.provision import folder_of, journal_of
+from chapelle.run.filing import folder_of, journal_of
 from chapelle.settings import Settings
 from chapelle.tasks._command import command
 

@@ -46,6 +46,9 @@ class Quiet:
 
     confirm = present
 
+    def conclude(self, done: provision.Done) -> None:
+        """Nobody looks."""
+
     def watch(self, _plan: Plan) -> AbstractContextManager[Watcher]:
         """Nobody looks."""
         return nullcontext(lambda _event: None)

@@ -302,7 +302,7 @@ def test_runs_are_listed_with_state_exit_code_and_outcomes():
     runs.print_runs([samples.troubled(), samples.drifted(), open_run], out)
     header, stopped, done, at_work = out.getvalue().splitlines()
     assert header.split() == [
-        "run", "started", "kind", "scope", "state", "exit", "took", "servers",
+        "run", "started", "kind", "scope", "state", "exit", "took", "hosts",
     ]  # fmt: skip
     assert re.search(r"--aisle=2  stopped +5 +2 min 48 s +34 changed, 3 failed", stopped)
     assert re.search(r"drift +--aisle=2 +done +99 .*73 unchanged, 2 differing", done)
