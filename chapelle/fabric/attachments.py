@@ -158,12 +158,7 @@ def loopback(dc: Datacentre, device: r.Device) -> str:
     Raises:
         InputError: there is none, or more than one.
     """
-    found = [
-        address.address
-        for interface in dc.interfaces_by_device.get(device.id, ())
-        for address in dc.addresses_by_interface.get(interface.id, ())
-        if address.role == "loopback" and ipaddress.ip_interface(address.address).version == 4
-    ]
+    found = dc.loopbacks_by_device.get(device.id, ())
     if len(found) != 1 or not found[0].endswith("/32"):
         raise InputError(
             "A switch that routes has no loopback address, or several.",

@@ -12,17 +12,21 @@ Every role of a switch has the parts that it needs and no others:
 """
 
 import ipaddress
-from collections.abc import Iterable
+
+import msgspec
 
 from chapelle.errors import InputError
 from chapelle.fabric import allocation, attachments
 from chapelle.fabric.platforms import Platform, platform
 from chapelle.fabric.switch import Overlay, Router, Switch, Vlan, Vrf
 from chapelle.model import records as r
-from chapelle.model.datacentre import ROUTING_ROLES, SWITCH_ROLES, VTEP_ROLES, Datacentre
-
-# The IPAM role of the prefixes that loopbacks are from.
-LOOPBACKS = "loopbacks"
+from chapelle.model.datacentre import (
+    LOOPBACKS,
+    ROUTING_ROLES,
+    SWITCH_ROLES,
+    VTEP_ROLES,
+    Datacentre,
+)
 
 _LARGEST_VNI = 65_535
 
@@ -48,7 +52,7 @@ def intent(dc: Datacentre, device: r.Device) -> Switch:
     ports = attachments.ports(dc, device, kind)
     router = _router(dc, device) if role in ROUTING_ROLES else None
     loopback = router.loopback if router and role in VTEP_ROLES else None
-    vlans = _vlans(dc, ports.vlans, loopback, where)
+    vlans = _vlans(dc, ports, loopback, where, kind)
     vrfs = _vrfs(dc, device, vlans, kind, loopback) if loopback else ()
     return Switch(
         name=device.name,
@@ -67,7 +71,7 @@ def intent(dc: Datacentre, device: r.Device) -> Switch:
 
 def _router(dc: Datacentre, device: r.Device) -> Router:
     loopback = attachments.loopback(dc, device)
-    pools = loopback_pools(dc)
+    pools = dc.loopback_pools
     if not any(ipaddress.ip_address(loopback) in ipaddress.ip_network(pool) for pool in pools):
         raise InputError(
             "A loopback address is from no prefix that loopbacks are from.",
@@ -84,26 +88,15 @@ def _router(dc: Datacentre, device: r.Device) -> Router:
     )
 
 
-def loopback_pools(dc: Datacentre) -> tuple[str, ...]:
-    """The IPv4 prefixes of the fabric's own routing table that loopbacks are from, in order."""
-    roles = {role.id for role in dc.content.roles if role.slug == LOOPBACKS}
-    found = {
-        ipaddress.ip_network(prefix.prefix)
-        for prefix in dc.content.prefixes
-        if prefix.role in roles and prefix.vrf is None
-    }
-    networks = [network for network in found if isinstance(network, ipaddress.IPv4Network)]
-    return tuple(str(network) for network in sorted(networks))
-
-
 # -- VLANs ----------------------------------------------------------------------------------------
 
 
 def _vlans(
-    dc: Datacentre, ids: Iterable[int], loopback: str | None, where: str
+    dc: Datacentre, ports: attachments.Ports, loopback: str | None, where: str, kind: Platform
 ) -> tuple[Vlan, ...]:
     found: dict[int, Vlan] = {}
-    for vlan in sorted((dc.vlans[i] for i in ids if i in dc.vlans), key=lambda vlan: vlan.vid):
+    known = [dc.vlans[i] for i in ports.vlans if i in dc.vlans]
+    for vlan in sorted(known, key=lambda vlan: vlan.vid):
         if vlan.vid in found:
             raise InputError(
                 "Two VLANs of one switch have the same number.",
@@ -112,11 +105,13 @@ def _vlans(
                 found=f"{found[vlan.vid].name} and {vlan.name}",
                 remedy="renumber one of them in NetBox",
             )
-        found[vlan.vid] = _vlan(dc, vlan, loopback)
+        sizes = [one.mtu for one in ports.attachments if one.mtu and vlan.vid in one.vids]
+        made = _vlan(dc, vlan, loopback, kind)
+        found[vlan.vid] = msgspec.structs.replace(made, mtu=max(sizes, default=None))
     return tuple(found.values())
 
 
-def _vlan(dc: Datacentre, vlan: r.VLAN, loopback: str | None) -> Vlan:
+def _vlan(dc: Datacentre, vlan: r.VLAN, loopback: str | None, kind: Platform) -> Vlan:
     if loopback is None:
         return Vlan(vid=vlan.vid, name=vlan.name)
     l2vpns = dc.l2vpns_by_vlan.get(vlan.id, ())
@@ -148,7 +143,7 @@ def _vlan(dc: Datacentre, vlan: r.VLAN, loopback: str | None) -> Vlan:
         vid=vlan.vid,
         name=vlan.name,
         overlay=_overlay(dc, l2vpn, l2vpn.identifier, loopback, f"L2VPN {l2vpn.name} in NetBox"),
-        vrf=vrf.name if vrf else None,
+        vrf=kind.vrf(vrf.name) if vrf else None,
         gateways=tuple(sorted(address for _, address in gateways)),
     )
 
@@ -194,23 +189,24 @@ def _vrfs(
     wanted = {vlan.vrf for vlan in vlans if vlan.vrf}
     role = dc.role_of(device)
     if role == "border":
-        wanted |= {vrf.name for vrf in dc.content.vrfs if vrf.custom_fields.get("l3vni")}
+        wanted |= {kind.vrf(v.name) for v in dc.content.vrfs if v.custom_fields.get("l3vni")}
     elif role == "tenant-leaf":
         renting = dc.tenants_by_location.get(device.location, frozenset()) - {device.tenant}
-        wanted |= {vrf.name for vrf in dc.content.vrfs if vrf.tenant in renting}
+        wanted |= {kind.vrf(vrf.name) for vrf in dc.content.vrfs if vrf.tenant in renting}
     found = []
     for vrf in sorted(dc.content.vrfs, key=lambda vrf: vrf.name):
-        if vrf.name not in wanted:
+        name = kind.vrf(vrf.name)
+        if name not in wanted:
             continue
         where = f"VRF {vrf.name} in NetBox"
-        if len(vrf.name) > kind.longest_vrf or not vrf.name.isascii() or " " in vrf.name:
+        if len(name) > kind.longest_vrf or not name.isascii() or " " in name:
             raise InputError(
                 "A VRF's name cannot be one on this switch.",
                 where=f"{where}, on {device.name} ({kind.slug})",
                 expected=f"at most {kind.longest_vrf} ASCII characters without blanks",
-                found=f"{vrf.name!r}, {len(vrf.name)} characters",
+                found=f"{name!r}, {len(name)} characters",
                 remedy="rename the VRF in NetBox",
             )
         overlay = _overlay(dc, vrf, vrf.custom_fields.get("l3vni"), loopback, where)
-        found.append(Vrf(name=vrf.name, overlay=overlay))
-    return tuple(found)
+        found.append(Vrf(name=name, overlay=overlay))
+    return tuple(sorted(found))

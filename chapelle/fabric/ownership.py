@@ -42,17 +42,15 @@ def merge(slug: str, running: str, intended: str) -> str:
                 remedy="add its pattern to the platform, or take it out of the template",
             )
     merged: list[Section] = []
+    gone: list[Section] = []
     missing = dict(wanted)
     for section in parse(kind, running):
-        if kind.rank(section.header) is None:
-            merged.append(section)
-        elif section.header in missing:
-            merged.append(missing.pop(section.header))
-    if len(missing) == len(wanted):  # the device has none of them: our order is as good as any
-        return text(kind, [*merged, *wanted.values()])
+        if kind.rank(section.header) is not None and section.header not in missing:
+            gone.append(section)
+        merged.append(missing.pop(section.header, section))
     for section in missing.values():
         merged.insert(_place(kind, merged, section), section)
-    return text(kind, merged)
+    return text(kind, [section for section in merged if not any(section is one for one in gone)])
 
 
 def diff(slug: str, running: str, candidate: str) -> str:

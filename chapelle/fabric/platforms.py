@@ -27,7 +27,9 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         separator: the line between sections.
         free_text: the first line of text that people write as they like, None where it cannot have
             several lines. It ends with the mark that group `mark` matches, or else with `EOF`.
+        idle: patterns of sections that mean nothing while no line is in them.
         longest_vrf: characters that a VRF's name may have.
+        reserved_vrfs: VRFs that the device has by itself, or that it is managed in.
     """
 
     slug: str
@@ -37,7 +39,13 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
     closing: str
     separator: str
     free_text: str | None = None
+    idle: str
     longest_vrf: int
+    reserved_vrfs: tuple[str, ...]
+
+    def vrf(self, name: str) -> str:
+        """What a VRF of NetBox is called on the device; those that it has itself are others."""
+        return f"fabric-{name}" if name in self.reserved_vrfs else name
 
     def rank(self, header: str) -> int | None:
         """The place among our sections of the one with that first line; None when it is foreign."""
@@ -47,7 +55,7 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-_OURS = "CHAPELLE-[A-Z]+"
+_OURS = "CHAPELLE-[A-Z-]+"
 
 FRR = Platform(
     slug="frr",
@@ -55,7 +63,7 @@ FRR = Platform(
     owned=(
         r"frr defaults \S+",
         r"evpn mh .*",
-        r"vrf (?!(?:mgmt|default)$)\S+",
+        r"vrf (?!(?:default|mgmt)$)\S+",
         r"interface (?:lo|swp\d+\S*|bond\d+|uplink)",
         r"router bgp .*",
         rf"ip prefix-list {_OURS} .*",
@@ -65,8 +73,11 @@ FRR = Platform(
     volatile=r"frr version .*|Building configuration\.\.\.|Current configuration:|",
     closing=r"!|end|exit(?:-\S+)?",
     separator="!",
+    # FRRouting keeps `bfd` and interfaces for ever, once they have been named.
+    idle=r"bfd|interface \S+",
     # The kernel's limit for the name of an interface, which a VRF is (IFNAMSIZ less its end).
     longest_vrf=15,
+    reserved_vrfs=("default", "mgmt"),
 )
 
 EOS = Platform(
@@ -74,8 +85,9 @@ EOS = Platform(
     group="Port-Channel{}",
     owned=(
         r"service routing protocols model multi-agent",
+        r"link tracking group CHAPELLE",
         r"vlan (?!1$)[\d,-]+",
-        r"vrf instance (?!(?:MGMT|management-plane)$)\S+",
+        r"vrf instance (?!(?:default|MGMT)$)\S+",
         r"interface Port-Channel\d+",
         r"interface Ethernet\S+",
         r"interface Loopback0",
@@ -83,9 +95,9 @@ EOS = Platform(
         r"interface Vxlan1",
         r"ip virtual-router mac-address .*",
         r"ip routing ipv6 interfaces",
-        r"ip routing vrf (?!(?:MGMT|management-plane)$)\S+",
+        r"ip routing vrf (?!(?:default|MGMT)$)\S+",
         rf"ip prefix-list {_OURS}.*",
-        r"ipv6 unicast-routing",
+        r"ipv6 unicast-routing(?: vrf (?!(?:default|MGMT)$)\S+)?",
         rf"route-map {_OURS} .*",
         r"router bfd",
         r"router bgp \d+",
@@ -94,7 +106,9 @@ EOS = Platform(
     closing=r"!|end",
     separator="!",
     free_text=r"banner (?:login|motd)",
+    idle=r"interface Ethernet\S+",
     longest_vrf=100,
+    reserved_vrfs=("default", "MGMT"),
 )
 
 NXOS = Platform(
@@ -102,14 +116,19 @@ NXOS = Platform(
     group="port-channel{}",
     owned=(
         r"nv overlay evpn",
-        r"feature (?:bgp|fabric forwarding|interface-vlan|vn-segment-vlan-based|lacp|bfd)",
+        r"feature bgp",
+        r"feature fabric forwarding",
+        r"feature interface-vlan",
+        r"feature vn-segment-vlan-based",
+        r"feature lacp",
+        r"feature bfd",
         r"feature nv overlay",
         r"fabric forwarding anycast-gateway-mac .*",
         r"evpn multihoming",
         r"vlan [\d,-]+",
         rf"ip prefix-list {_OURS} .*",
         rf"route-map {_OURS} .*",
-        r"vrf context (?!management$)\S+",
+        r"vrf context (?!(?:default|management)$)\S+",
         r"interface Vlan(?!1$)\d+",
         r"interface port-channel\d+",
         r"interface nve1",
@@ -122,7 +141,9 @@ NXOS = Platform(
     closing=r"",
     separator="",
     free_text=r"banner (?:motd|exec) (?P<mark>\^C|\S)(?P<rest>.*)",
+    idle=r"interface Ethernet\S+",
     longest_vrf=32,
+    reserved_vrfs=("default", "management"),
 )
 
 PLATFORMS = {platform.slug: platform for platform in (FRR, EOS, NXOS)}

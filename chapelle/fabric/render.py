@@ -5,7 +5,7 @@ Templates hold the words of a platform and its order of lines; what needs though
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import msgspec
 from chapelle.errors import ChapelleError
 from chapelle.fabric import allocation
 from chapelle.fabric.platforms import platform
-from chapelle.fabric.switch import Attachment, Segment, Switch
+from chapelle.fabric.switch import Attachment, FabricPort, Segment, Switch
+from chapelle.model.datacentre import VTEP_ROLES
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -76,7 +77,8 @@ def render(switch: Switch, templates: Path = TEMPLATES) -> str:
     except jinja2.TemplateSyntaxError as error:
         raise _broken(error.name or name, error.lineno, error.message or "") from error
     except jinja2.TemplateError as error:
-        raise _broken(name, _line(error, templates), error.message or str(error)) from error
+        place, line = _place(error, templates) or (name, None)
+        raise _broken(place, line, error.message or str(error)) from error
 
 
 def context(switch: Switch) -> Mapping[str, Any]:
@@ -87,6 +89,9 @@ def context(switch: Switch) -> Mapping[str, Any]:
         "groups": tuple(one for one in switch.attachments if one.group),
         "segments": tuple(one for one in switch.attachments if one.segment),
         "routed": tuple(vlan for vlan in switch.vlans if vlan.gateways),
+        "six": sorted({vlan.vrf for vlan in switch.vlans if ":" in "".join(vlan.gateways)}),
+        "vids": (1, *(vlan.vid for vlan in switch.vlans)),
+        "vtep": switch.role in VTEP_ROLES,
         "bfd": Bfd(),
         "startup_delay": STARTUP_DELAY,
         "fabric_mtu": FABRIC_MTU,
@@ -121,17 +126,19 @@ def ports(switch: Switch) -> tuple[Port, ...]:
 
 
 @cache
-def environment(templates: Path) -> jinja2.Environment:
+def environment(
+    templates: Path, kind: type[jinja2.Environment] = jinja2.Environment
+) -> jinja2.Environment:
     """The Jinja environment of a folder of templates."""
-    made = jinja2.Environment(
+    made = kind(
         loader=jinja2.FileSystemLoader(templates),
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 - plain text for switches, no page
+        autoescape=False,
     )
-    made.filters.update(dotted=dotted, esi=esi, ranges=ranges)
+    made.filters.update(dotted=dotted, esi=esi, ranges=ranges, runs=runs)
     return made
 
 
@@ -150,7 +157,7 @@ def esi(segment: Segment) -> str:
     return ":".join(digits[i : i + 4] for i in range(0, 20, 4))
 
 
-def ranges(numbers: tuple[int, ...]) -> str:
+def ranges(numbers: Iterable[int]) -> str:
     """Numbers as `101,201-203`."""
     parts: list[list[int]] = []
     for number in sorted(set(numbers)):
@@ -161,19 +168,32 @@ def ranges(numbers: tuple[int, ...]) -> str:
     return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in parts)
 
 
+def runs(ports: Iterable[FabricPort]) -> list[tuple[str, int]]:
+    """Ports in a row with neighbours of one AS number, as EOS writes them: `Et49-52`, number."""
+    found: list[tuple[list[int], int]] = []
+    for port in sorted(ports, key=lambda port: _number(port.name)):
+        number = _number(port.name)
+        if found and found[-1][1] == port.peer_asn and found[-1][0][-1] == number - 1:
+            found[-1][0].append(number)
+        else:
+            found.append(([number], port.peer_asn))
+    return [(f"Et{ranges(numbers)}", asn) for numbers, asn in found]
+
+
 def _number(name: str) -> int:
     match = re.search(r"(\d+)$", name)
     return int(match[1]) if match else 0
 
 
-def _line(error: BaseException, templates: Path) -> int | None:
-    """The line of the template in which an error arose, from its traceback."""
-    line, step = None, error.__traceback__
+def _place(error: BaseException, templates: Path) -> tuple[str, int] | None:
+    """The template and the line of it in which an error arose, from the traceback."""
+    found, step = None, error.__traceback__
     while step is not None:
-        if Path(step.tb_frame.f_code.co_filename).is_relative_to(templates):
-            line = step.tb_lineno
+        path = Path(step.tb_frame.f_code.co_filename)
+        if path.is_relative_to(templates):
+            found = str(path.relative_to(templates)), step.tb_lineno
         step = step.tb_next
-    return line
+    return found
 
 
 def _broken(name: str, line: int | None, found: str) -> ChapelleError:

@@ -86,9 +86,11 @@ def text(platform: Platform, sections: Iterable[Section]) -> str:
 
 
 def tree(platform: Platform, sections: Iterable[Section]) -> Tree:
-    """The lines of all sections by what they belong to, without those that only close."""
+    """The lines of all sections by what they belong to, without those that mean nothing."""
     root = Tree()
     for section in sections:
+        if not section.lines and re.fullmatch(platform.idle, section.header):
+            continue
         top = root.lines.setdefault(section.header, (section.header, Tree()))[1]
         parents = [(0, top)]
         for line in section.lines:

@@ -72,6 +72,7 @@ class Vlan(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     `overlay` is None where the switch only bridges it. `gateways` (with prefix length) are the
     addresses that every switch with this VLAN has in it, in `vrf`; none where it is not routed.
+    `mtu` is the largest of what hangs in it, in bytes; None for the default of the switch.
     """
 
     vid: int
@@ -79,6 +80,7 @@ class Vlan(msgspec.Struct, frozen=True, kw_only=True, order=True):
     overlay: Overlay | None = None
     vrf: str | None = None
     gateways: tuple[str, ...] = ()
+    mtu: int | None = None
 
 
 class Vrf(msgspec.Struct, frozen=True, kw_only=True, order=True):

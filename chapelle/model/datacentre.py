@@ -18,6 +18,9 @@ ROUTING_ROLES = ("leaf", "tenant-leaf", "border", "spine")
 VTEP_ROLES = ROUTING_ROLES[:3]
 POWER_ROLES = ("pdu",)
 
+# The IPAM role of the prefixes that the switches' loopbacks are from.
+LOOPBACKS = "loopbacks"
+
 
 def _by_id[T: r.Record](items: Iterable[T]) -> dict[int, T]:
     return {item.id: item for item in items}
@@ -231,6 +234,29 @@ class Datacentre:
             if rack.tenant is not None:
                 grouped[rack.location].add(rack.tenant)
         return {key: frozenset(values) for key, values in grouped.items()}
+
+    @cached_property
+    def loopbacks_by_device(self) -> dict[int, tuple[str, ...]]:
+        """The IPv4 addresses of role `loopback` on each device's interfaces, with their length."""
+        grouped: dict[int, list[str]] = defaultdict(list)
+        for address in self.content.ip_addresses:
+            if address.role == "loopback" and address.assigned_object_type == "dcim.interface":
+                interface = self.interfaces.get(address.assigned_object_id or 0)
+                if interface and ":" not in address.address:
+                    grouped[interface.device].append(address.address)
+        return {key: tuple(values) for key, values in grouped.items()}
+
+    @cached_property
+    def loopback_pools(self) -> tuple[str, ...]:
+        """The IPv4 prefixes of the global table that loopbacks are from, in order."""
+        roles = {role.id for role in self.content.roles if role.slug == LOOPBACKS}
+        found = {
+            ipaddress.ip_network(prefix.prefix)
+            for prefix in self.content.prefixes
+            if prefix.role in roles and prefix.vrf is None
+        }
+        networks = [network for network in found if isinstance(network, ipaddress.IPv4Network)]
+        return tuple(str(network) for network in sorted(networks))
 
     @cached_property
     def borders(self) -> tuple[r.Device, ...]:

@@ -173,6 +173,58 @@ def overlap(content: Content) -> Content:
     return edited(content, "devices", named(SERVER), position=device(content, OTHER).position)
 
 
+def vni_of_another(content: Content) -> Content:
+    find = named("storage-a2")
+    return edited(content, "l2vpns", find, identifier=50103)  # the VRF paris-habitat's
+
+
+def asn_of_another(content: Content) -> Content:
+    asn = device(content, "leaf-a2-1b").custom_fields
+    return edited(content, "devices", named("leaf-a2-1a"), custom_fields=asn)
+
+
+def leaf_without_asn(content: Content) -> Content:
+    return edited(content, "devices", named("leaf-a2-1a"), custom_fields={})
+
+
+def spine_without_loopback(content: Content) -> Content:
+    loopback = one(content, "interfaces", port(content, "spine-a2", "lo")).id
+    return edited(content, "ip_addresses", lambda a: a.assigned_object_id == loopback, role=None)
+
+
+def lone_leaf(content: Content) -> Content:
+    return edited(content, "devices", named("leaf-a2-tb"), status="inventory")
+
+
+def server_on_another_pair(content: Content) -> Content:
+    """Its second port is cabled to a leaf of the next pair."""
+    second = one(content, "interfaces", port(content, SERVER, "eno2"))
+    cable = one(content, "cables", lambda c: c.id == second.cable)
+    free = one(content, "interfaces", port(content, "leaf-a2-2b", "swp48"))
+    ends = (r.Termination(object_type="dcim.interface", object_id=free.id),)
+    old = one(content, "interfaces", lambda i: i.cable == cable.id and i.id != second.id)
+    content = edited(content, "interfaces", lambda i: i.id == old.id, cable=None)
+    content = edited(content, "interfaces", lambda i: i.id == free.id, cable=cable.id)
+    side = "b_terminations" if old.cable_end == "B" else "a_terminations"
+    return edited(content, "cables", lambda c: c.id == cable.id, **{side: ends})
+
+
+def target_of_another_tenant(content: Content) -> Content:
+    theirs = one(content, "vrfs", named("ap-hp"))
+    ours = one(content, "vrfs", named("eau-de-paris"))
+    both = (*ours.import_targets, *theirs.export_targets)
+    return edited(content, "vrfs", named("eau-de-paris"), import_targets=both)
+
+
+def vlan_without_l2vpn(content: Content) -> Content:
+    l2vpn = one(content, "l2vpns", named("servers-a2")).id
+    return edited(content, "l2vpn_terminations", lambda end: end.l2vpn == l2vpn)
+
+
+def l2vpn_without_vni(content: Content) -> Content:
+    return edited(content, "l2vpns", named("servers-a2"), identifier=None)
+
+
 PLANTED: dict[str, tuple[str, Edit]] = {
     "duplicate name": ("duplicate-name", change(name=OTHER)),
     "duplicate serial": ("duplicate-serial", duplicate_serial),
@@ -212,6 +264,27 @@ PLANTED: dict[str, tuple[str, Edit]] = {
     "mask": ("address-mask", wrong_mask),
     "vlan": ("vlan-mismatch", wrong_vlan),
     "mode without vlan": ("vlan-mode", mode_without_vlan),
+    "one vni twice": ("duplicate-vni", vni_of_another),
+    "one as number twice": ("duplicate-asn", asn_of_another),
+    "a leaf without as number": ("routing-identity", leaf_without_asn),
+    "a spine without loopback": ("routing-identity", spine_without_loopback),
+    "a leaf alone": ("lone-leaf", lone_leaf),
+    "a target of another tenant": ("foreign-target", target_of_another_tenant),
+    "a vlan without l2vpn": ("no-l2vpn", vlan_without_l2vpn),
+    "an l2vpn without vni": ("no-l2vpn", l2vpn_without_vni),
+}
+
+# The device that a fault concerns where it is not SERVER; None where it is no device's.
+CONCERNED: dict[str, str | None] = {
+    "duplicate disk serial": None,  # whose objects are the two disks
+    "one vni twice": None,
+    "one as number twice": "leaf-a2-1a",
+    "a leaf without as number": "leaf-a2-1a",
+    "a spine without loopback": "spine-a2",
+    "a leaf alone": "leaf-a2-ta",
+    "a target of another tenant": None,
+    "a vlan without l2vpn": "leaf-a2-2b",
+    "an l2vpn without vni": "leaf-a2-2b",
 }
 
 
@@ -236,8 +309,8 @@ def test_a_planted_fault_is_found_where_it_is(name: str) -> None:
     assert found[0].found
     assert found[0].remedy
     concerned = {ref.id for ref in found[0].objects if ref.endpoint == "dcim/devices"}
-    if name != "duplicate disk serial":  # whose objects are the two disks
-        faulty = OTHER if name in ON_THE_OTHER else SERVER
+    faulty = CONCERNED.get(name, OTHER if name in ON_THE_OTHER else SERVER)
+    if faulty:
         assert device(reference.content(), faulty).id in concerned
 
 
@@ -247,6 +320,15 @@ def test_every_rule_has_a_planted_fault() -> None:
 
 def test_every_rule_has_a_known_severity() -> None:
     assert {severity for severity, _ in RULES.values()} <= set(SEVERITIES)
+
+
+def test_a_server_on_two_pairs_is_a_fault_of_every_leaf_that_it_reaches() -> None:
+    content = server_on_another_pair(reference.content())
+    findings = check(Datacentre(Snapshot(content)))
+    lone = {f.objects[0].name: f.found for f in findings if f.rule == "lone-leaf"}
+    reached = set(lone)
+    assert "leaf-a2-2b" in reached
+    assert any("leaf-a2-2b" in found for found in lone.values())
 
 
 def test_devices_in_stock_need_no_place() -> None:

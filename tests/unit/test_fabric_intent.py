@@ -150,6 +150,13 @@ def test_a_tenant_s_machines_on_two_leafs_on_two_ports_and_on_one() -> None:
     }
 
 
+def test_a_vrf_that_the_platform_has_itself_is_called_otherwise() -> None:
+    content = fabric.on_platform(fabric.tenants(), "cisco_nxos")
+    border = switches(fabric.datacentre(content))["border-a1"]
+    assert "fabric-management" in {vrf.name for vrf in border.vrfs}
+    assert {vlan.vrf for vlan in border.vlans} == {"fabric-management"}
+
+
 def test_a_port_that_is_disabled_or_leads_to_something_in_stock_is_unused() -> None:
     content = reference.content()
     content = fabric.edited(
