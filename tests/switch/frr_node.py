@@ -43,6 +43,8 @@ FIRST = """\
 frr version 8.4.4
 frr defaults datacenter
 hostname leaf1
+no ip forwarding
+no ipv6 forwarding
 service integrated-vtysh-config
 !
 interface swp1

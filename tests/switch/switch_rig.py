@@ -63,6 +63,10 @@ class Rig:
         """No place on the device for its startup configuration."""
         raise NotImplementedError
 
+    def slow(self) -> AbstractContextManager[None]:
+        """A device that takes its time to apply."""
+        return contextlib.nullcontext()
+
     def open(self, target: Target | None = None, transcripts: Path | None = None) -> Switch:
         """A session with it."""
         return open_switch(target or self.target, transcripts)
@@ -136,7 +140,9 @@ def new_key(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def at_a_terminal(target: Target, wire: object, lines: list[str]) -> Iterator[None]:
+def at_a_terminal(
+    target: Target, wire: object, lines: list[str], farewell: str = ""
+) -> Iterator[None]:
     """A person with a terminal on the device, who has typed some lines and sits there."""
     client = paramiko.SSHClient()
     client.load_host_keys(target.known_hosts)
@@ -158,6 +164,8 @@ def at_a_terminal(target: Target, wire: object, lines: list[str]) -> Iterator[No
             channel.sendall(f"{line}\n".encode())
         time.sleep(0.3)
         yield
+        channel.sendall(f"{farewell}\n".encode())
+        time.sleep(0.3)
     finally:
         client.close()
         reader.join(5)

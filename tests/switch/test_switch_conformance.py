@@ -122,8 +122,9 @@ def test_what_is_confirmed_stays_after_its_time(rig: Rig) -> None:
         switch.arm(NAME, rig.seconds)
         switch.apply(candidate)
         after = switch.running()
+        left = rig.armed(switch, NAME).seconds
         switch.confirm(NAME)
-        time.sleep(rig.seconds * rig.second + 0.5)
+        time.sleep(left * rig.second + 0.5)
         assert switch.running() == after
 
 
@@ -155,6 +156,26 @@ def test_it_is_armed_once(rig: Rig) -> None:
             switch.confirm("chapelle-t2")
         rig.armed(switch, NAME)
         switch.revert(NAME)
+
+
+def test_several_candidates_may_be_applied_under_one_revert(rig: Rig) -> None:
+    with rig.open() as switch:
+        before = switch.running()
+        changed = rig.changed(before)
+        switch.checkpoint(NAME)
+        switch.arm(NAME, rig.long)
+        switch.apply(changed)
+        after = switch.running()
+        switch.apply(before)
+        assert switch.running() == before
+        rig.armed(switch, NAME)
+        with rig.open() as second, pytest.raises(SwitchError):
+            second.arm(NAME, rig.long)
+        switch.apply(changed)
+        assert switch.running() == after
+        rig.armed(switch, NAME)
+        switch.revert(NAME)
+        assert switch.running() == before
 
 
 def test_it_goes_back_when_asked(rig: Rig) -> None:
@@ -289,7 +310,7 @@ def test_a_reset_in_mid_configuration_ends_in_the_old_configuration(
         switch.checkpoint(NAME)
         switch.arm(NAME, rig.seconds)
         proxy.reset_in(rig.middle)
-        with pytest.raises(UnreachableError):
+        with rig.slow(), pytest.raises(UnreachableError):
             switch.apply(rig.changed(before))
     rig.until_fired()
     rig.until_running(before)

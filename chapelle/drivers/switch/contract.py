@@ -5,8 +5,11 @@ The order in which a run calls it is the transaction:
     identify -> running -> check -> diff -> checkpoint -> arm -> apply -> running again
              -> (a second session: identify, facts) -> confirm -> persist
 
-Up to `arm` nothing on the device has changed. From `arm` to `confirm` the device goes back to the
-checkpoint by itself, with or without us. `persist` is what a restart of the device keeps.
+Up to `arm` nothing on the device has changed. From `apply` to `confirm` the device goes back to the
+checkpoint by itself, with or without us. `persist` is what a restart of the device keeps. Some
+devices arm with the change and not before it: there `arm` is only noted by the session that is to
+apply, and `pending` finds it from `apply` on. Whoever dies in between leaves the old configuration
+either way.
 
 A driver holds one session and keeps nothing else: whatever must survive the controller is on the
 device, and `pending` finds it there.
@@ -29,8 +32,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         platform: the slug of its platform in NetBox.
         address: where its SSH server listens, without prefix length.
         user: who logs in; `key` is the file of the private key (a certificate may lie beside it).
-        known_hosts: an OpenSSH file with the host's key; a host that is not in it is not talked to.
-        namespace: the network namespace that our end is in, or empty for the machine's own.
+        known_hosts: an OpenSSH file with the host's key itself; a host that is not in it is not
+            talked to. An authority for host keys (`@cert-authority`) is not understood.
+        namespace: the network namespace that our end is in, as a path or as `ip netns` names it;
+            or empty for the machine's own.
         port: TCP port.
         timeout: seconds to connect and log in.
     """
@@ -124,15 +129,22 @@ class Switch(Protocol):
         """From now on the device goes back to the checkpoint in so many seconds, by itself.
 
         Raises:
-            SwitchError: it could not be armed, or is armed already.
+            SwitchError: it could not be armed, is armed already, or the platform's timer does not
+                take that time (NX-OS: 30 to 3600 seconds).
         """
 
     def apply(self, candidate: str) -> None:
         """Make the candidate the running configuration. Only after `arm`.
 
+        It may be called again with another candidate before `confirm`: the revert still leads to
+        the checkpoint, at the time that was armed. Where the device arms with the change, it goes
+        back to the checkpoint for a moment in between.
+
         Raises:
-            SwitchError: the device refused some of it. What is running now is some mixture, and
-                the armed revert ends that.
+            SwitchError: nothing was armed; or the device refused some of it. What is running now
+                is the old configuration or some mixture, and the armed revert ends that: `revert`.
+            CandidateError: as `check`; nothing was applied.
+            BusyError: somebody else holds the configuration; nothing was applied.
         """
 
     def confirm(self, name: str) -> None:

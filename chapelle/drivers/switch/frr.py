@@ -21,9 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chapelle.drivers.switch import frr_facts
+from chapelle.drivers.switch import frr_facts, names
 from chapelle.drivers.switch.contract import (
-    BusyError,
     CandidateError,
     Pending,
     SwitchError,
@@ -42,15 +41,19 @@ DAEMONS = "/etc/frr/daemons"
 # Between two answers of one script; no configuration has such a line.
 END = "=chapelle="
 
+# Seconds that vtysh may take to ask all daemons; one that hangs would keep it for ever.
+ANSWERING = 30
+
 # Seconds that a comparison may take, and a reload: each deleted line is a process of its own, some
 # 90 ms (measured), and long prefix lists take longer than that.
 COMPARING = 120.0
 RELOADING = 900.0
 
+# Seconds that a revert which has fired is waited for.
+PATIENCE = 60
+
 # An operator who typed at vtysh so many seconds ago is at work there.
 AT_WORK = 120
-
-NAME = re.compile(r"chapelle-[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 
 # Which daemon takes which lines, beside zebra and staticd, which always run (FRR user guide).
 NEEDS = (
@@ -112,9 +115,17 @@ class Frr:
         """See the contract. One process of vtysh shows it, between two looks at the daemons."""
         script = f"""
             cat {DAEMONS}; echo {END}
-            exec timeout 30 vtysh -c 'show daemons' -c 'show running-config no-header' \\
+            exec timeout {ANSWERING} vtysh -c 'show daemons' -c 'show running-config no-header' \\
               -c 'show daemons'"""
-        done = self._shell.root(script, timeout=45.0)
+        done = self._shell.root(script, timeout=ANSWERING + 30.0)
+        if done.status == 124:  # timeout(1)
+            raise SwitchError(
+                f"A daemon of {self._target.name} does not answer, so nothing is known for sure.",
+                where=self._target.name,
+                expected=f"its running configuration within {ANSWERING} s",
+                found="nothing",
+                remedy="journalctl -u frr; vtysh -c 'show watchfrr'",
+            )
         pattern = rf"(.*){END}\n ?([^\n]*)\n(.*?^end\n) ?([^\n]*)\n"
         found = re.fullmatch(pattern, done.text, re.MULTILINE | re.DOTALL)
         if done.status != 0 or found is None:
@@ -164,8 +175,7 @@ class Frr:
         """See the contract. The timer is systemd's, and needs neither us nor a network."""
         path = _checkpoint(name)
         self._lock()
-        revert = (Path(__file__).parent / "frr_revert.sh").read_text()
-        self._shell.session.put(self._inbox("revert.sh"), revert)
+        self._send_revert()
         script = f"""
             [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
             cd {RUN}
@@ -174,25 +184,29 @@ class Frr:
                 {{ echo "armed already: $(cat armed)"; exit 3; }}
               rm -f armed  # its timer has been taken away
             fi
-            install -m 0700 inbox/revert.sh {LIBRARY}/revert.sh
-            cmp inbox/revert.sh {LIBRARY}/revert.sh
             rm -f fired confirmed
+            for _ in $(seq {PATIENCE * 5}); do  # one that has just fired may still be at it
+              systemctl -q is-active chapelle-revert.service chapelle-revert-now.service || break
+              sleep 0.2
+            done
+            systemctl stop chapelle-revert.timer 2>/dev/null || :
             systemctl reset-failed chapelle-revert.service 2>/dev/null || :
             systemd-run --quiet --unit=chapelle-revert --on-active="$3" \\
               --timer-property=AccuracySec=100ms /bin/sh {LIBRARY}/revert.sh "$2" armed
             read -r up _ </proc/uptime
             echo "$2 $((${{up%.*}} + $3))" >armed.new; mv armed.new armed"""
-        self._shell.must(script, path, name, str(seconds), purpose="arm its revert")
+        purpose = "arm its revert"
+        self._shell.must(script, path, name, str(seconds), purpose=purpose, timeout=PATIENCE + 30.0)
 
     def apply(self, candidate: str) -> None:
         """See the contract. It goes on when the session is lost, and ends when the revert fires."""
         self._lock()
         pending = self.pending()
         if pending is None:
-            raise self._not_armed("nothing was applied")
+            raise names.not_armed(self._target, "nothing was applied")
         self._put(candidate)
         script = f"""
-            mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf
+            mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf; rm -f {RUN}/apply/log
             cp {CANDIDATE} {RUN}/apply/frr.conf; cmp {CANDIDATE} {RUN}/apply/frr.conf
             systemctl reset-failed chapelle-apply.service 2>/dev/null || :
             systemd-run --quiet --wait --collect --unit=chapelle-apply /bin/sh -c '
@@ -206,13 +220,7 @@ class Frr:
             raise self._shell.failed("apply the candidate", done)
         left = self._difference(f"{RUN}/apply/frr.conf")
         if left:
-            raise SwitchError(
-                f"{self._target.name} took only part of the candidate; its revert is armed.",
-                where=self._target.name,
-                expected="no difference from the candidate",
-                found=" / ".join((done.text + left).split("\n"))[:600],
-                remedy="revert; then correct what it refused",
-            )
+            raise names.partly(self._target, " / ".join((done.text + left).split("\n")))
 
     def confirm(self, name: str) -> None:
         """See the contract. A file is renamed, which can be done once: by us or by the revert."""
@@ -220,27 +228,27 @@ class Frr:
             cd {RUN} 2>/dev/null || {{ echo "nothing was armed"; exit 3; }}
             [ ! -e fired ] || {{ echo "the revert to $(cat fired) has fired"; exit 3; }}
             [ -e armed ] || {{ echo "nothing is armed"; exit 3; }}
-            read -r pending _ <armed
+            read -r pending _ <armed || {{ echo "it has just fired"; exit 3; }}
             [ "$pending" = "$1" ] || {{ echo "what is armed is $pending"; exit 3; }}
-            mv armed confirmed || {{ echo "it has just fired"; exit 3; }}
-            systemctl stop chapelle-revert.timer"""
+            mv armed confirmed 2>/dev/null || {{ echo "it has just fired"; exit 3; }}
+            systemctl stop chapelle-revert.timer || :"""
         _checkpoint(name)
         done = self._shell.root(script, name)
         if done.status == 3:
-            raise self._not_armed(f"it was not confirmed: {done.text.strip()}")
+            raise names.not_armed(self._target, f"it was not confirmed: {done.text.strip()}")
         if done.status != 0:
             raise self._shell.failed("confirm the change", done)
 
     def revert(self, name: str) -> None:
-        """See the contract. What runs afterwards is compared with the checkpoint."""
+        """See the contract. A unit of systemd does it, which a lost session does not stop."""
         path = _checkpoint(name)
-        revert = (Path(__file__).parent / "frr_revert.sh").read_text()
-        self._shell.session.put(self._inbox("revert.sh"), revert)
+        self._send_revert()
         script = f"""
             [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
-            mv {RUN}/armed {RUN}/fired 2>/dev/null || :
-            systemctl stop chapelle-revert.timer 2>/dev/null || :
-            exec sh {RUN}/inbox/revert.sh "$2\""""
+            mkdir -p {RUN}/revert; rm -f {RUN}/revert/log
+            systemd-run --quiet --wait --collect --unit=chapelle-revert-now \\
+              /bin/sh {LIBRARY}/revert.sh "$2" now && exit
+            tail -n 5 {RUN}/revert/log; exit 1"""
         done = self._shell.root(script, path, name, timeout=RELOADING)
         if done.status != 0:
             raise self._shell.failed("go back to its checkpoint", done)
@@ -255,13 +263,7 @@ class Frr:
         """
         self._lock()
         if self.pending() is not None:
-            raise SwitchError(
-                f"{self._target.name} may still go back to its checkpoint.",
-                where=self._target.name,
-                expected="a confirmed change",
-                found="an armed revert",
-                remedy="confirm first",
-            )
+            raise names.not_confirmed(self._target)
         text = self.running()
         self._shell.session.put(self._inbox("startup.conf"), text.removesuffix("end\n"))
         script = f"""
@@ -271,19 +273,14 @@ class Frr:
             mv .chapelle.new frr.conf; sync .; cmp {RUN}/inbox/startup.conf frr.conf"""
         self._shell.must(script, purpose="write /etc/frr/frr.conf, which is as it was")
         if self.running() != text:
-            raise SwitchError(
-                f"{self._target.name} was changed by somebody else while it was written.",
-                where=self._target.name,
-                expected="what runs to be what starts",
-                found="a running configuration that has moved on",
-                remedy="look at the drift, then decide which is right",
-            )
+            raise names.not_persisted(self._target)
 
     def pending(self) -> Pending | None:
         """See the contract."""
         script = f"""
-            [ -e {RUN}/armed ] && systemctl -q is-active chapelle-revert.timer || exit 0
-            cat {RUN}/armed /proc/uptime"""
+            armed=$(cat {RUN}/armed 2>/dev/null) || exit 0  # it may fire at any moment
+            systemctl -q is-active chapelle-revert.timer || exit 0
+            echo "$armed"; cat /proc/uptime"""
         said = self._shell.must(script, purpose="say whether it is armed").split()
         if not said:
             return None
@@ -334,6 +331,16 @@ class Frr:
                 remedy="journalctl -u frr; systemctl restart frr. Do not write the configuration",
             )
 
+    def _send_revert(self) -> None:
+        """See that the switch has the script that goes back."""
+        text = (Path(__file__).parent / "frr_revert.sh").read_text()
+        self._shell.session.put(self._inbox("revert.sh"), text)
+        script = f"""
+            install -d -m 0700 {LIBRARY}; cd {LIBRARY}
+            install -m 0700 {RUN}/inbox/revert.sh .revert.sh; cmp {RUN}/inbox/revert.sh .revert.sh
+            mv .revert.sh revert.sh"""
+        self._shell.must(script, purpose="keep what goes back")
+
     def _inbox(self, name: str) -> str:
         """The path at which the switch takes a file from us; only we can write there."""
         if not self._welcome:
@@ -357,7 +364,7 @@ class Frr:
             done = self._shell.run(f"exec 9<{RUN}/lock && flock -n 9")
             if done.status != 0:
                 holder = self._shell.root(f"cat {RUN}/holder").text.strip()
-                raise self._busy(f"a session from {holder or 'somewhere'}")
+                raise names.busy(self._target, f"a session from {holder or 'somewhere'}")
             self._shell.must(f'echo "$1" >{RUN}/holder', self._origin(), purpose="say who we are")
             self._locked = True
         script = """
@@ -368,19 +375,10 @@ class Frr:
             done"""
         for line in self._shell.must(script, purpose="say who is at vtysh").splitlines():
             if int(line.split()[-3]) < AT_WORK:
-                raise self._busy(line)
+                raise names.busy(self._target, line)
 
     def _origin(self) -> str:
         return self._shell.run('echo "$SSH_CONNECTION $(date -u +%FT%TZ)"').text.strip()
-
-    def _busy(self, found: str) -> BusyError:
-        return BusyError(
-            f"Somebody else is configuring {self._target.name}.",
-            where=self._target.name,
-            expected="nobody",
-            found=found,
-            remedy="wait, or ask them; nothing was changed",
-        )
 
     def _refused(self, candidate: str, done: Done) -> CandidateError:
         """What `vtysh -C` said, of the first line: `line 13: % Unknown command[25]: ...`."""
@@ -388,30 +386,10 @@ class Frr:
         lines = candidate.splitlines()
         number = int(found[1]) if found else 0
         line = lines[number - 1].strip() if 0 < number <= len(lines) else "some line"
-        return CandidateError(
-            f"{self._target.name} does not accept the candidate.",
-            where=f"line {number}: {line}",
-            expected="a line that it knows",
-            found=found[2].strip() if found else done.text.strip()[-300:],
-            remedy="correct it in NetBox, or the template; nothing was changed",
-        )
-
-    def _not_armed(self, found: str) -> SwitchError:
-        return SwitchError(
-            f"The revert of {self._target.name} is not armed.",
-            where=self._target.name,
-            expected="an armed revert, which has not fired",
-            found=found,
-            remedy="read the running configuration: it is the checkpoint's, or a mixture",
-        )
+        said = found[2].strip() if found else done.text.strip()[-300:]
+        return names.refused(self._target, number, line, said)
 
 
 def _checkpoint(name: str) -> str:
     """The file of a checkpoint on the switch."""
-    if not NAME.fullmatch(name):
-        raise SwitchError(
-            "That is no name of a checkpoint.",
-            expected="chapelle-<transaction>, of letters, digits, points and hyphens",
-            found=repr(name),
-        )
-    return f"{LIBRARY}/checkpoints/{name}.conf"
+    return f"{LIBRARY}/checkpoints/{names.checked(name)}.conf"

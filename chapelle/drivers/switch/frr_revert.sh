@@ -1,18 +1,19 @@
 #!/bin/sh
-# Takes an FRR switch back to a checkpoint: frr_revert.sh CHECKPOINT [armed]
+# Takes an FRR switch back to a checkpoint: frr_revert.sh CHECKPOINT armed|now
 #
-# Lies on the switch in /var/lib/chapelle, where the timer that was armed finds it without us. With
-# `armed` it does nothing once the change was confirmed: whoever renames the file of that name has
-# decided, and rename(2) lets only one do so.
+# Lies on the switch in /var/lib/chapelle, where the timer that was armed finds it without us: it
+# says `armed`, and then nothing happens once the change was confirmed. Whoever renames the file of
+# that name has decided, and rename(2) lets only one do so.
 
 set -u
 checkpoint=/var/lib/chapelle/checkpoints/$1.conf
 run=/run/chapelle
 reload=/usr/lib/frr/frr-reload.py
 
-if [ "${2:-}" = armed ]; then
-  mv "$run/armed" "$run/fired" 2>/dev/null || exit 0
+if ! mv "$run/armed" "$run/fired" 2>/dev/null && [ "$2" = armed ]; then
+  exit 0
 fi
+[ "$2" = armed ] || systemctl stop chapelle-revert.timer 2>/dev/null
 
 # A change that is still being applied ends here, whatever it waits for.
 systemctl stop chapelle-apply.service 2>/dev/null

@@ -3,11 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from chapelle.drivers.switch.arista_eos import AristaEos
+from chapelle.drivers.switch.cisco_nxos import CiscoNxos
 from chapelle.drivers.switch.contract import Switch, Target
 from chapelle.drivers.switch.frr import Frr
 from chapelle.errors import InputError
 
 DRIVERS: dict[str, Callable[[Target, Path | None], Switch]] = {
+    "arista_eos": AristaEos,
+    "cisco_nxos": CiscoNxos,
     "frr": Frr,
 }
 

@@ -33,6 +33,9 @@ from chapelle.errors import InputError
 # SSH messages that make a dead path known while nothing is said; see `wire`.
 KEEPALIVE_SECONDS = 5
 
+# Characters pasted at a time: less than what a terminal keeps for a program that is busy.
+CHUNK = 1024
+
 # An SSH server that has too many sessions under way drops new ones before its banner
 # (sshd_config(5), MaxStartups): one tries again, at odd moments.
 ATTEMPTS = 4
@@ -63,6 +66,7 @@ class Session:
         except BaseException:
             self._end_transcript()
             raise
+        self._watch(self.netmiko.channel)
 
     def __enter__(self) -> Self:
         return self
@@ -85,12 +89,13 @@ class Session:
         if self.netmiko.session_log is not None:
             self.netmiko.session_log.record_writes = True
 
-    def ask(self, command: str, *, expect: str | None = None, timeout: float = 30.0) -> str:
-        """Say one line and return the answer, without its echo and the prompt after it.
+    def ask(self, command: str, *, expect: str, echo: bool, timeout: float = 30.0) -> str:
+        """Say one line and return what comes until `expect`, which is included.
 
         Arguments:
             command: the line.
-            expect: a regular expression that ends the answer, instead of the prompt.
+            expect: a regular expression that ends the answer.
+            echo: whether the device echoes what we say; then that is waited for, and left out.
             timeout: seconds.
 
         Raises:
@@ -101,36 +106,32 @@ class Session:
                 command,
                 expect_string=expect,
                 read_timeout=timeout,
-                cmd_verify=expect is None,
-                strip_prompt=expect is None,
-                strip_command=expect is None,
+                cmd_verify=echo,
+                strip_prompt=False,
+                strip_command=echo,
             )
         return answer
 
-    def configure(self, lines: list[str], *, enter: str, error: str, timeout: float = 30.0) -> str:
-        """Say lines in a configuration mode, one after the other, and stop at the first refused.
+    def paste(self, text: str, *, end: str, expect: str, timeout: float = 60.0) -> str:
+        """Say many lines as they are, then `end`, and return what was said until `expect`.
 
         Arguments:
-            lines: the lines.
-            enter: the command that enters the mode; the mode is not left.
-            error: a regular expression of what the device says when it refuses a line.
-            timeout: seconds for each line.
-
-        Returns:
-            What was said. If it matches `error`, the last line was refused.
+            text: the lines; a device that is slow to take them is waited for.
+            end: what tells the device that this was all, such as Ctrl-D.
+            expect: a regular expression that ends the answer.
+            timeout: seconds for the answer after the end.
 
         Raises:
-            UnreachableError: the session was lost.
+            UnreachableError: the session is lost, or the answer did not come in time.
         """
-        with self._translated(f"did not answer in {enter}"):
-            said: str = self.netmiko.send_config_set(
-                lines,
-                config_mode_command=enter,
-                exit_config_mode=False,
-                error_pattern=error,
-                read_timeout=timeout,
-            )
-        return said
+        said = ""
+        with self._translated("did not take what was pasted"):
+            for start in range(0, len(text), CHUNK):
+                self.netmiko.write_channel(text[start : start + CHUNK])
+                said += self.netmiko.read_channel()
+            self.netmiko.write_channel(end)
+            rest: str = self.netmiko.read_until_pattern(pattern=expect, read_timeout=timeout)
+        return said + rest
 
     def put(self, path: str, text: str) -> None:
         """Write a file on the device over SFTP, in the same SSH connection.
@@ -157,9 +158,10 @@ class Session:
 
     @property
     def alive(self) -> bool:
-        """Whether the SSH connection stands, as far as we know."""
+        """Whether connection and shell stand, as far as we know."""
         transport = self.netmiko.remote_conn_pre.get_transport()
-        return transport is not None and transport.is_active()
+        lost = transport is None or not transport.is_active() or self.netmiko.remote_conn.closed
+        return not lost
 
     def _put(self, path: str, data: bytes) -> None:
         client = self.netmiko.remote_conn_pre.open_sftp()
@@ -208,6 +210,18 @@ class Session:
             except BaseException:
                 link.close()
                 raise
+
+    def _watch(self, channel: Any) -> None:
+        """Make reading fail on a lost connection: Netmiko would wait for the rest to the end."""
+        read = channel.read_channel
+
+        def watched() -> str:
+            said: str = read()
+            if not said and not self.alive:
+                raise EOFError("the connection was lost")
+            return said
+
+        channel.read_channel = watched
 
     @contextlib.contextmanager
     def _translated(self, what: str) -> Iterator[None]:

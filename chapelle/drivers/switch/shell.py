@@ -69,7 +69,7 @@ class Shell:
         line = f"echo; echo {mark}+; {{ {command}; }} </dev/null 2>&1; printf '\\n%s:%d;' {mark} $?"
         if len(line.encode()) > LONGEST:
             raise ValueError(f"a command of {len(line)} characters")
-        said = self.session.ask(line, expect=rf"\n{mark}:\d+;", timeout=timeout)
+        said = self.session.ask(line, expect=rf"\n{mark}:\d+;", echo=False, timeout=timeout)
         found = re.search(rf"{mark}\+\n(.*)\n{mark}:(\d+);", said.replace("\r", ""), re.DOTALL)
         if found is None:
             raise SwitchError(
@@ -117,8 +117,8 @@ class Shell:
         )
 
     def _settle(self) -> None:
-        self.session.ask(_PLAIN, expect=r"\nchapelle\$ $")
-        self.session.ask("stty -echo -onlcr", expect=r"\nchapelle\$ $")
+        self.session.ask(_PLAIN, expect=r"\nchapelle\$ $", echo=False)
+        self.session.ask("stty -echo -onlcr", expect=r"\nchapelle\$ $", echo=False)
         self.session.record_writes()
         who = self.run("sudo -n id -u")
         if who.status != 0 or who.text.strip() != "0":
