@@ -20,7 +20,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from chapelle.errors import ChapelleError
 from chapelle.lab import wires
-from chapelle.lab.spec import Cable, End, Node, Port
+from chapelle.lab.ports import End, Port
+from chapelle.lab.spec import Cable, Node
 
 # NETNSA_NSID_NOT_ASSIGNED of <linux/net_namespace.h>, as an unsigned number.
 NO_NUMBER = 0xFFFFFFFF

@@ -4,14 +4,16 @@ Each function names a host of this state's running lab. A node is looked after f
 entering its namespaces, so that it works while ssh, the network or the disk of the node does not.
 """
 
+import shlex
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import ca, cgroup, node, twin, wires
-from chapelle.lab.spec import End, Node
+from chapelle.lab import ca, cgroup, node, notes, wires
+from chapelle.lab.ports import End
+from chapelle.lab.spec import Node
 from chapelle.settings import Settings
 
 # Where roles write. A layer that has no room left is laid over each.
@@ -43,14 +45,22 @@ def frozen(settings: Settings, host: str) -> Iterator[None]:
 def run(settings: Settings, host: str, command: str) -> str:
     """Run a shell command on the node as root; returns what it prints.
 
+    A node with a kernel of its own has to be logged in to.
+
     Raises:
         ChapelleError: the node is down, or the command fails.
     """
-    pid = cgroup.Tree(settings).running().get(host, 0)
-    if not pid:
+    running = cgroup.Tree(settings).running()
+    full = _known(settings, host).kind == "uml"
+    if not running.get(host, 0) and not (full and host in running):
         raise ChapelleError(f"Node {host} is down.", remedy="invoke lab.up")
+    if full:
+        shell = f"sudo /bin/sh -euc {shlex.quote(command)}"
+        enter = [str(ca.folder(settings) / "ssh"), host, shell]
+    else:
+        enter = ["nsenter", f"--target={running[host]}", "--all", "--", "/bin/sh", "-euc", command]
     result = subprocess.run(
-        ["nsenter", f"--target={pid}", "--all", "--", "/bin/sh", "-euc", command],
+        enter,
         capture_output=True,
         text=True,
         check=False,
@@ -117,7 +127,7 @@ def _cables(settings: Settings, host: str, port: str | None, *, plugged: bool) -
         ChapelleError: the node has no such port, or the node at the far end is down.
     """
     each = _known(settings, host)
-    lab = twin.read(settings)
+    lab = notes.read(settings)
     ends = [end for c in lab.cables for end in ((c.a, c.b), (c.b, c.a))] if lab else []
     far = {near.port: other for near, other in ends if near.node == host}
     ports = [own.name for own in each.ports if port in {None, own.name}]
@@ -136,7 +146,7 @@ def _cables(settings: Settings, host: str, port: str | None, *, plugged: bool) -
 
 
 def _known(settings: Settings, host: str) -> Node:
-    known = twin.read(settings)
+    known = notes.read(settings)
     if known is None or host not in known.hosts:
         raise ChapelleError(f"The lab has no node {host}.", remedy="invoke lab.up")
     return known.hosts[host].node

@@ -7,25 +7,15 @@ from typing import Literal
 
 import msgspec
 
-from chapelle.errors import InputError
+from chapelle.lab import ports
+from chapelle.lab.ports import End, Port, wrong
 from chapelle.model import records as r
 from chapelle.model.datacentre import SERVER_ROLES, SWITCH_ROLES, Datacentre
-
-# Interfaces of these types are made by software; every other one is a socket with a cable in it.
-VIRTUAL_TYPES = frozenset({"virtual", "bridge", "lag"})
-
-# The bridges of a switch that stand for its data plane, and their ports to the hub.
-BRIDGE = "br-lab"
-UPLINK = "lab"
 
 TIME_SERVER = re.compile(r"time\d+\.")
 
 # RFC 1123, and what Linux takes for a host name.
 HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-# Linux' IFNAMSIZ, less the final zero.
-INTERFACE_NAME = re.compile(r"[A-Za-z0-9_.-]{1,15}")
-
 
 # The platform of switches that there are nodes of, and the role that stands for all of servers.
 SWITCH_PLATFORM = "frr"
@@ -34,32 +24,6 @@ SPINE = "spine"
 
 Kind = Literal["nspawn", "uml"]
 KINDS: tuple[Kind, ...] = ("nspawn", "uml")
-
-
-class End(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One end of a cable: a port of a node."""
-
-    node: str
-    port: str
-
-
-class Port(msgspec.Struct, frozen=True, kw_only=True):
-    """A network port of a node.
-
-    `mac` is None for a random one. Without a cable to another node the port is plugged into the
-    hub's bridge of the prefix `hub` (the node's own if that is empty), or, if it is `dark`, into
-    nothing. `bridge` names the bridge inside the node that the port belongs to until somebody
-    configures it, or is empty. `mtu` is in bytes, 0 for what the kernel takes. The ports of a full
-    kernel are made with it, so it has to know the `far` end of each cable from the start.
-    """
-
-    name: str
-    mac: str | None
-    hub: str = ""
-    dark: bool = False
-    bridge: str = ""
-    mtu: int = 0
-    far: End | None = None
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +88,7 @@ def kind(text: str) -> Kind:
     for known in KINDS:
         if text == known:
             return known
-    raise _wrong("kind of node", "--kind", " or ".join(KINDS), text)
+    raise wrong("kind of node", "--kind", " or ".join(KINDS), text)
 
 
 def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str] = ()) -> Node:
@@ -143,67 +107,37 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str]
     device = dc.device(name)
     where = f"device {name}"
     if not HOSTNAME.fullmatch(name):
-        raise _wrong("name", where, "lower-case letters, digits and hyphens, 63 at most", name)
+        raise wrong("name", where, "lower-case letters, digits and hyphens, 63 at most", name)
     role = _role(dc, device, where)
-    primary = dc.primary_ip4(device)
+    primary = address = dc.primary_ip4(device)
+    machine = ports.Machine(dc=dc, device=device, full=full if kind == "uml" else None)
     if role == SERVER and kind == "uml":
-        return _full_server(dc, device, full, where)
-    interface = _address(primary, where)
+        # All of its data ports are what is tried out: it is reached as if its management controller
+        # were the machine itself.
+        address = dc.ip_addresses.get(device.oob_ip or 0)
+    interface = ports.network_address(address, where)
+    management = None
+    if role != SERVER or kind == "uml":
+        management = ports.management(machine, address)
+    if management is None:
+        found = ports.of_server(machine)
+    elif role == SERVER:
+        found = ports.of_full_server(machine, management)
+    else:
+        found = ports.of_switch(machine, management, interface.network)
     rack = dc.racks.get(device.rack or 0)
-    server = Node(
+    return Node(
         name=name,
         fqdn=(primary.dns_name if primary else "") or name,
         address=str(interface),
         gateway=str(interface.network.network_address + 1),
-        ports=_ports(dc, device, where) if role == SERVER else (),
+        ports=found,
         aisle=dc.aisle_number(device) or "",
         rack=rack.name if rack else "",
-        kind=kind,
-    )
-    if role == SERVER:
-        return server
-    management = _management(dc, device, primary, where)
-    return msgspec.structs.replace(
-        server,
-        ports=_switch_ports(
-            dc, device, management, interface.network, kind=kind, full=full, where=where
-        ),
         role=role,
-        serial=device.serial,
-        management=management.name,
-    )
-
-
-def _full_server(dc: Datacentre, device: r.Device, full: Collection[str], where: str) -> Node:
-    """A server with a kernel of its own: all of its data ports are what is tried out.
-
-    It is reached by its management port, as if its management controller were the machine itself.
-    """
-    address = dc.ip_addresses.get(device.oob_ip or 0)
-    interface = _address(address, where)
-    management = _management(dc, device, address, where)
-    lags = {each.id: each for each in dc.interfaces_by_device.get(device.id, ())}
-    ports = [Port(name=management.name, mac=management.mac_address)]
-    for each in lags.values():
-        if not each.mgmt_only and each.type not in VIRTUAL_TYPES:
-            _require_name(each, where)
-            lag = lags.get(each.lag or 0)
-            mtu = each.mtu or (lag.mtu if lag else None) or 0
-            port = Port(name=each.name, mac=each.mac_address, dark=True, mtu=mtu)
-            ports.append(msgspec.structs.replace(port, far=_far_end(dc, each, full)))
-    primary = dc.primary_ip4(device)
-    rack = dc.racks.get(device.rack or 0)
-    return Node(
-        name=device.name or "",
-        fqdn=(primary.dns_name if primary else "") or device.name or "",
-        address=str(interface),
-        gateway=str(interface.network.network_address + 1),
-        ports=tuple(ports),
-        aisle=dc.aisle_number(device) or "",
-        rack=rack.name if rack else "",
-        serial=device.serial,
-        management=management.name,
-        kind="uml",
+        serial="" if management is None else device.serial,
+        management="" if management is None else management.name,
+        kind=kind,
     )
 
 
@@ -212,113 +146,12 @@ def _role(dc: Datacentre, device: r.Device, where: str) -> str:
         return SERVER
     role = dc.role_of(device)
     if role not in SWITCH_ROLES:
-        raise _wrong("role", where, "one of a server or of a switch", role)
+        raise wrong("role", where, "one of a server or of a switch", role)
     platform = dc.platforms.get(device.platform or 0)
     if platform is None or platform.slug != SWITCH_PLATFORM:
         found = platform.slug if platform else "none"
-        raise _wrong("platform of a switch", where, SWITCH_PLATFORM, found)
+        raise wrong("platform of a switch", where, SWITCH_PLATFORM, found)
     return role
-
-
-def _address(primary: r.IPAddress | None, where: str) -> ipaddress.IPv4Interface:
-    if primary is None:
-        raise _wrong("primary IPv4 address", where, "an address of one of its interfaces", "none")
-    try:
-        interface = ipaddress.IPv4Interface(primary.address)
-    except ValueError as error:
-        raise _wrong("primary IPv4 address", where, "an IPv4 address", str(error)) from error
-    first = interface.network.network_address + 1
-    if interface.network.prefixlen > 30 or interface.ip == first:
-        expected = "one inside a prefix whose first address is the gateway"
-        raise _wrong("primary IPv4 address", where, expected, primary.address)
-    return interface
-
-
-def _ports(dc: Datacentre, device: r.Device, where: str) -> tuple[Port, ...]:
-    ports = []
-    for interface in dc.interfaces_by_device.get(device.id, ()):
-        if interface.mgmt_only or interface.type in VIRTUAL_TYPES:
-            continue
-        _require_name(interface, where)
-        ports.append(Port(name=interface.name, mac=interface.mac_address))
-    if not ports:
-        raise _wrong("interfaces", where, "a port that is not for management only", "none")
-    return tuple(sorted(ports, key=lambda port: port.name))
-
-
-def _management(
-    dc: Datacentre, device: r.Device, primary: r.IPAddress | None, where: str
-) -> r.Interface:
-    """The interface that carries the address that we manage a device by."""
-    for interface in dc.interfaces_by_device.get(device.id, ()):
-        if primary in dc.addresses_by_interface.get(interface.id, ()) and interface.mgmt_only:
-            return interface
-    expected = "an address of a port that is for management only"
-    raise _wrong("address for management", where, expected, "one elsewhere")
-
-
-def _switch_ports(
-    dc: Datacentre,
-    device: r.Device,
-    management: r.Interface,
-    network: ipaddress.IPv4Network,
-    *,
-    kind: Kind,
-    full: Collection[str],
-    where: str,
-) -> tuple[Port, ...]:
-    """A switch's ports, and an uplink to the hub for each prefix that servers behind it have.
-
-    Where neither VLANs nor VXLAN can be had, the ports that lead to servers of one prefix are one
-    plain bridge with one uplink, so that what leads from there to the rest of the world is the hub.
-    """
-    _require_name(management, where)
-    found = [Port(name=management.name, mac=management.mac_address)]
-    bridges: dict[str, str] = {}
-    for interface in dc.interfaces_by_device.get(device.id, ()):
-        if interface.id == management.id or interface.type in VIRTUAL_TYPES or interface.mgmt_only:
-            continue
-        _require_name(interface, where)
-        prefix = _prefix_behind(dc, interface, network, kind)
-        bridge = bridges.setdefault(prefix, f"{BRIDGE}{len(bridges)}") if prefix else ""
-        far = _far_end(dc, interface, full) if kind == "uml" else None
-        mac = interface.mac_address
-        found.append(Port(name=interface.name, mac=mac, dark=True, bridge=bridge, far=far))
-    for prefix, bridge in bridges.items():
-        uplink = bridge.replace(BRIDGE, UPLINK)
-        found.append(Port(name=uplink, mac=None, hub=prefix, bridge=bridge))
-    return tuple(found)
-
-
-def _prefix_behind(
-    dc: Datacentre, interface: r.Interface, management: ipaddress.IPv4Network, kind: Kind
-) -> str:
-    """The prefix of what a switch's port leads to, if that is a server or a management port.
-
-    The ports of a full kernel need no stand-in for their data plane.
-    """
-    peer = dc.peer_interface(interface)
-    device = dc.devices.get(peer.device) if peer else None
-    if peer is None or device is None:
-        return ""
-    if peer.mgmt_only:
-        return str(management)
-    primary = dc.primary_ip4(device) if dc.is_server(device) and kind == "nspawn" else None
-    return str(_address(primary, f"device {device.name}").network) if primary else ""
-
-
-def _far_end(dc: Datacentre, interface: r.Interface, full: Collection[str]) -> End | None:
-    """Where the cable of a full kernel's port leads, if that is another one's data port."""
-    peer = dc.peer_interface(interface)
-    device = dc.devices.get(peer.device) if peer else None
-    if peer is None or peer.mgmt_only or device is None or device.name not in full:
-        return None
-    return End(node=device.name or "", port=peer.name)
-
-
-def _require_name(interface: r.Interface, where: str) -> None:
-    if not INTERFACE_NAME.fullmatch(interface.name):
-        raise _wrong("interface name", where, "a name that Linux takes", interface.name)
 
 
 def nodes(
@@ -345,7 +178,7 @@ def nodes(
     for each in found:
         other = by_ip.setdefault(each.ip, each)
         if other is not each:
-            raise _wrong("address", f"device {each.name}", "an address of its own", f"{each.ip}, "
+            raise wrong("address", f"device {each.name}", "an address of its own", f"{each.ip}, "
                          f"which {other.name} has too")  # fmt: skip
     return found
 
@@ -355,18 +188,18 @@ def cables(dc: Datacentre, nodes: Iterable[Node]) -> list[Cable]:
 
     The management ports of full kernels always lead to the hub.
     """
-    ports: dict[int, End] = {}
+    ends: dict[int, End] = {}
     kinds = {}
     for each in nodes:
         kinds[each.name] = each.kind
         names = {port.name for port in each.ports if port.dark or each.kind == "nspawn"}
         for interface in dc.interfaces_by_device.get(dc.device(each.name).id, ()):
             if interface.name in names:
-                ports[interface.id] = End(node=each.name, port=interface.name)
+                ends[interface.id] = End(node=each.name, port=interface.name)
     found = set()
-    for number, end in ports.items():
+    for number, end in ends.items():
         peer = dc.peer_interface(dc.interfaces[number])
-        other = ports.get(peer.id) if peer else None
+        other = ends.get(peer.id) if peer else None
         if other is not None and other != end and kinds[other.node] == kinds[end.node]:
             a, b = sorted([end, other])
             found.add(Cable(a=a, b=b))
@@ -414,10 +247,10 @@ def scope(
         servers = [server for server in servers if server.rack == wanted]
     if hosts is not None:
         if not (hosts.isascii() and hosts.isdecimal()) or int(hosts) < 1:
-            raise _wrong("number of hosts", "--hosts", "a whole number from 1 up", hosts)
+            raise wrong("number of hosts", "--hosts", "a whole number from 1 up", hosts)
         servers = servers[: int(hosts)]
     if not servers:
-        raise _wrong("scope", "the snapshot of NetBox", "one server at least", "none")
+        raise wrong("scope", "the snapshot of NetBox", "one server at least", "none")
     return [server.name for server in servers if server.name]
 
 
@@ -442,9 +275,3 @@ def switches(dc: Datacentre, *, aisle: str | None = None, rack: str | None = Non
         }
     spines = {device.name or "" for device in named if dc.role_of(device) == SPINE}
     return sorted(chosen | spines)
-
-
-def _wrong(what: str, where: str, expected: str, found: str) -> InputError:
-    return InputError(
-        f"The lab cannot use this {what}.", where=where, expected=expected, found=repr(found)
-    )

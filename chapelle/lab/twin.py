@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +25,7 @@ from chapelle.lab import (
     image,
     limits,
     node,
+    notes,
     spec,
     timeserver,
     uml,
@@ -33,13 +34,10 @@ from chapelle.lab import (
 from chapelle.model.datacentre import Datacentre
 from chapelle.settings import Settings
 
-Say = Callable[[str], None]
+Say = notes.Say
 
 # What a node writes to its layer while it is configured, at most, as measured.
 NODE_BYTES = 24 << 20
-
-# What a switch's data plane is made of, of what a kernel may lack.
-FABRIC_LINKS = ("bonding", "vlan", "vrf", "vlan_filtering", "vxlan")
 
 PROGRAMS = {
     "systemd-nspawn": "systemd-container",
@@ -47,37 +45,6 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "ssh": "openssh-client",
 }
-
-
-class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """A node as `lab.json` has it.
-
-    `pid` is its init's as the machine sees it, 0 if the node was down when the file was written.
-    """
-
-    node: spec.Node
-    address: str
-    aisle: str
-    rack: str
-    pid: int = 0
-
-
-class Lab(msgspec.Struct, frozen=True, kw_only=True):
-    """What `lab.json` says.
-
-    `kernel` tells which kinds of link can be made here; `source` is our own address towards nodes;
-    `cables` are those of which both ends are nodes.
-    """
-
-    instance: str
-    netns: str
-    started: float
-    kernel: dict[str, bool]
-    image: str
-    limits: limits.Raised
-    hosts: dict[str, Host]
-    source: str = ""
-    cables: tuple[spec.Cable, ...] = ()
 
 
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,36 +57,12 @@ class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
     pid: int
 
 
-def _file(settings: Settings) -> Path:
-    return settings.state / "lab" / "lab.json"
-
-
 def _lock(settings: Settings) -> Path:
     return settings.state / "lab.lock"
 
 
 def _notify(settings: Settings) -> Path:
     return Path("/run") / f"chap-{settings.instance}.notify"
-
-
-def read(settings: Settings) -> Lab | None:
-    """What is known of this state's lab, or None.
-
-    Raises:
-        ChapelleError: the file cannot be understood.
-    """
-    try:
-        return msgspec.json.decode(_file(settings).read_bytes(), type=Lab)
-    except FileNotFoundError:
-        return None
-    except msgspec.DecodeError as error:
-        raise ChapelleError(
-            "The lab's notes cannot be read.",
-            where=str(_file(settings)),
-            expected="what lab.up writes",
-            found=str(error),
-            remedy="invoke lab.down, then lab.up",
-        ) from error
 
 
 def up(
@@ -130,7 +73,7 @@ def up(
     progress: boot.Progress = lambda _done, _total: None,
     *,
     kinds: Mapping[str, spec.Kind] | None = None,
-) -> Lab:
+) -> notes.Lab:
     """See that the nodes for these servers and switches run and answer, cabled as NetBox says.
 
     Nodes that run are left alone, but for cables that lead to others.
@@ -149,30 +92,30 @@ def up(
         HostsFailedError: some nodes did not come up; the message names them.
     """
     _require_means()
-    wanted = spec.nodes(dc, hosts, kinds, _full_kernels(read(settings)))
+    wanted = spec.nodes(dc, hosts, kinds, notes.full_kernels(notes.read(settings)))
     if any(each.kind == "uml" for each in wanted):
         _require(uml.missing(), f"apt-get install {uml.PACKAGE}")
     services = spec.services(dc)
     files.directory(settings.state)
     with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
         root = image.ensure(settings, say)
-        known = read(settings)
+        known = notes.read(settings)
         ca.ensure(settings)
         groups = cgroup.Tree(settings)
         groups.make()
-        doomed = _retired(dc, wanted, known, say)
+        doomed = notes.retired(dc, wanted, known, say)
         groups.kill(doomed)
         if not wires.is_namespace(ca.namespace_path(settings)):
             groups.kill(groups.running())  # whatever runs has lost its cables with the hub
         for name in doomed:
             shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
-        groups.kill(_recabled(wanted, known, say))
+        groups.kill(notes.recabled(wanted, known, say))
         running = groups.running()
         # Servers are reached through switches, so switches start first.
         start = sorted((e for e in wanted if e.name not in running), key=lambda e: not e.is_switch)
         _require_room(settings, start)
         lab = _intended(settings, dc, wanted, known, root=root, running=len(running), say=say)
-        _write(settings, lab)
+        notes.write(settings, lab)
         with wires.Hub(Path(lab.netns)) as hub:
             for name in doomed:
                 hub.unwire(known.hosts[name].node if known else lab.hosts[name].node)
@@ -218,18 +161,18 @@ def _intended(
     settings: Settings,
     dc: Datacentre,
     wanted: Sequence[spec.Node],
-    known: Lab | None,
+    known: notes.Lab | None,
     *,
     root: Path,
     running: int,
     say: Say,
-) -> Lab:
+) -> notes.Lab:
     """What the lab is to be; the kernel's limits are raised for it."""
     services = spec.services(dc)
-    hosts = _hosts(dc, wanted, known)
+    hosts = notes.hosts_of(dc, wanted, known)
     strangers = cgroup.nodes_on_machine() - running
     raised = limits.raise_for(len(hosts) + strangers, known.limits if known else {}, say)
-    return Lab(
+    return notes.Lab(
         instance=settings.instance,
         netns=str(ca.namespace_path(settings)),
         started=known.started if known else time.time(),
@@ -240,19 +183,6 @@ def _intended(
         source=services.time[0].partition("/")[0] if services.time else "",
         cables=tuple(spec.cables(dc, [host.node for host in hosts.values()])),
     )
-
-
-def not_exercised(lab: Lab) -> list[str]:
-    """What of the datacentre's network the switches of this lab cannot do, one line each."""
-    switches = [h.node for h in lab.hosts.values() if h.node.is_switch and h.node.kind == "nspawn"]
-    lacking = [kind for kind in FABRIC_LINKS if not lab.kernel.get(kind, False)]
-    if not switches or not lacking:
-        return []
-    return [
-        f"{len(switches)} switches run on this machine's kernel, which has no {', '.join(lacking)}:"
-        " their routing protocols and LLDP are real, their VLANs, VXLAN, VRFs, and bonds are not;"
-        " frames between servers go through a plain bridge"
-    ]
 
 
 def _require_means() -> None:
@@ -277,80 +207,15 @@ def _require(missing: Mapping[str, str], remedy: str) -> None:
         )
 
 
-def _retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:
-    """The nodes whose server NetBox no longer has, or describes otherwise than it did."""
-    old = {name: host.node for name, host in known.hosts.items()} if known else {}
-    there = spec.names(dc)
-    now = {each.name: each for each in wanted}
-    gone = [name for name in old if name not in there]
-    moved = [n for n in old if n in now and _plain(now[n]) != _plain(old[n])]
-    for name in gone:
-        what = "switch" if old[name].is_switch else "server"
-        say(f"removing {name}: NetBox has no such {what} any more")
-    for name in moved:
-        say(f"rebuilding {name}: NetBox has another {_changed(old[name], now[name])} for it now")
-    return gone + moved
-
-
-def _full_kernels(known: Lab | None) -> list[str]:
-    return [n for n, h in known.hosts.items() if h.node.kind == "uml"] if known else []
-
-
-def _recabled(wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:
-    """The full kernels that have to start again, for their cables lead elsewhere now."""
-    old = {name: host.node for name, host in known.hosts.items()} if known else {}
-    found = [
-        each.name
-        for each in wanted
-        if (before := old.get(each.name, each)) != each and _plain(before) == _plain(each)
-    ]
-    for name in found:
-        say(f"restarting {name}: its cables lead elsewhere now")
-    return found
-
-
-def _plain(each: spec.Node) -> spec.Node:
-    """A node without where its cables lead."""
-    ports = tuple(msgspec.structs.replace(port, far=None) for port in each.ports)
-    return msgspec.structs.replace(each, ports=ports)
-
-
-def _changed(old: spec.Node, new: spec.Node) -> str:
-    return ", ".join(
-        field for field in old.__struct_fields__ if getattr(old, field) != getattr(new, field)
-    )
-
-
-def _hosts(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None) -> dict[str, Host]:
-    """The nodes that the lab is to have: those wanted, and earlier ones that NetBox still has."""
-    there = spec.names(dc)
-    hosts = {n: host for n, host in known.hosts.items() if n in there} if known else {}
-    for each in wanted:
-        hosts[each.name] = Host(node=each, address=each.ip, aisle=each.aisle, rack=each.rack)
-    return dict(sorted(hosts.items()))
-
-
-def _note_processes(settings: Settings, groups: cgroup.Tree, lab: Lab) -> Lab:
+def _note_processes(settings: Settings, groups: cgroup.Tree, lab: notes.Lab) -> notes.Lab:
     running = groups.running()
     hosts = {
         name: msgspec.structs.replace(host, pid=running.get(name, 0))
         for name, host in lab.hosts.items()
     }
     lab = msgspec.structs.replace(lab, hosts=hosts)
-    _write(settings, lab)
+    notes.write(settings, lab)
     return lab
-
-
-def _write(settings: Settings, lab: Lab) -> None:
-    """Write down what is wanted, before it is made, and how the client reaches it."""
-    files.write(_file(settings), msgspec.json.format(msgspec.json.encode(lab)))
-    hosts = [(host.node.name, host.node.fqdn, host.address) for host in lab.hosts.values()]
-    ca.write_client(settings, hosts, lab.source)
-    switches = [host.node for host in lab.hosts.values() if host.node.is_switch]
-    ca.write_switch_keys(
-        settings,
-        [(each.ip, each.name, node.public_host_key(settings, each.name)) for each in switches],
-    )
 
 
 def status(settings: Settings) -> list[HostStatus]:
@@ -359,7 +224,7 @@ def status(settings: Settings) -> list[HostStatus]:
     Raises:
         ChapelleError: the lab's notes cannot be read.
     """
-    known = read(settings)
+    known = notes.read(settings)
     if known is None:
         return []
     running = cgroup.Tree(settings).running()
@@ -421,7 +286,7 @@ def down(settings: Settings, say: Say = lambda _: None) -> int:
 def _restore_limits(settings: Settings, say: Say) -> None:
     others = [p for p in ca.all_namespaces() if p != ca.namespace_path(settings)]
     with contextlib.suppress(ChapelleError):
-        known = read(settings)
+        known = notes.read(settings)
         if known and known.limits and any(map(wires.is_namespace, others)):
             say("leaving the kernel's limits as they are: another lab needs them")
         elif known:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from chapelle.errors import ChapelleError, InputError
 from chapelle.lab import cgroup, wires
-from chapelle.lab.spec import End, Node, Port
+from chapelle.lab.ports import End, Port
+from chapelle.lab.spec import Node
 from chapelle.lab.switch import File
 
 PROGRAM = "linux.uml"
@@ -40,25 +41,62 @@ def files(node: Node) -> dict[str, File]:
 
 
 def _init(node: Node) -> str:
-    """The first program: gives ports their names, and makes those that no cable is plugged into.
+    """The first program: makes ports of what the kernel has, with NetBox's names and addresses.
+
+    A vector device tells neither speed nor duplex, without which there is no LACP (IEEE 802.1AX),
+    and its MTU cannot be raised. So a port is one end of a veth pair; the other end is tied to the
+    vector device frame by frame, in a network namespace where nobody sees either.
 
     Without udev, systemd-networkd has to see that nobody will tell it more of a link than the
     kernel does: a file system /sys that cannot be written is the sign for that.
     """
-    plugged = _plugged(node)
-    lines = []
-    for number, port in enumerate(plugged):
+    links: list[str] = []
+    ties: list[str] = []
+    ups: list[str] = []
+    for number, port in enumerate(_plugged(node)):
         mac = port.mac or _mac(End(node=node.name, port=port.name))
-        lines.append(f"link set vec{number} address {mac} name {port.name}")
+        if port.far is None:
+            links.append(f"link set vec{number} address {mac} name {port.name}")
+            continue
+        mtu = port.mtu or wires.HUB_MTU
+        links += [
+            f"link set vec{number} netns $hidden",
+            f"link add {port.name} address {mac} mtu {mtu} type veth"
+            f" peer name port{number} mtu {wires.HUB_MTU} netns $hidden",
+        ]
+        ties += _tie(f"vec{number}", f"port{number}") + _tie(f"port{number}", f"vec{number}")
+        ups += [f"link set {name}{number} up" for name in ("vec", "port")]
     for port in node.ports:
-        if port not in plugged:
-            lines += [f"link add {port.name} type dummy", f"link set {port.name} carrier off"]
-    batch = "".join(f"{line}\n" for line in lines)
-    return (
-        "#!/bin/sh\n# Written by the installer.\n"
-        "mount -t proc proc /proc\nmount -t sysfs -o ro sysfs /sys\n"
-        f"ip -batch - <<'END'\n{batch}END\nexec /sbin/init\n"
-    )
+        if port.far is None and port.dark:
+            links += [f"link add {port.name} type dummy", f"link set {port.name} carrier off"]
+    return f"""#!/bin/sh
+# Written by the installer.
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t proc proc /proc
+mount -t sysfs -o ro sysfs /sys
+unshare --net sleep infinity &
+hidden=$!
+while [ "$(readlink /proc/$hidden/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
+ip -batch - <<END
+{_lines(links)}END
+nsenter --target $hidden --net tc -batch - <<END
+{_lines(ties)}END
+nsenter --target $hidden --net ip -batch - <<END
+{_lines(ups)}END
+exec /sbin/init
+"""
+
+
+def _tie(one: str, other: str) -> list[str]:
+    """Whatever arrives at one device leaves by the other (tc-mirred(8))."""
+    return [
+        f"qdisc add dev {one} clsact",
+        f"filter add dev {one} ingress matchall action mirred egress redirect dev {other}",
+    ]
+
+
+def _lines(items: list[str]) -> str:
+    return "".join(f"{item}\n" for item in items)
 
 
 def _plugged(node: Node) -> list[Port]:
@@ -80,7 +118,7 @@ def arguments(node: Node, home: Path) -> list[str]:
             options = [
                 "transport=l2tpv3", "udp=1", f"src={here}", f"srcport={here_port}",
                 f"dst={there}", f"dstport={there_port}", "rx_session=1", "tx_session=1",
-                f"mtu={port.mtu or wires.HUB_MTU}",
+                f"mtu={wires.HUB_MTU}",
             ]  # fmt: skip
         else:
             options = ["transport=tap", f"ifname={wires.port_name(node.name, port.name)}"]

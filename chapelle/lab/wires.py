@@ -22,7 +22,8 @@ from typing import Any, Self
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from chapelle.lab.spec import End, Node, Port, Services
+from chapelle.lab.ports import End, Port
+from chapelle.lab.spec import Node, Services
 
 # Bridges and the hub's ends of cables carry whatever a node may send: jumbo frames and VLAN tags.
 HUB_MTU = 9216

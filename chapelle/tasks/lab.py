@@ -35,7 +35,7 @@ def up(
     of the latest snapshot of NetBox; one is taken if there is none.
     """
     from chapelle import lab
-    from chapelle.lab import spec, twin
+    from chapelle.lab import spec
 
     settings = Settings.load()
     dc = _datacentre(settings)
@@ -45,7 +45,7 @@ def up(
     kinds = dict.fromkeys(names, spec.kind(kind))
     with _progress() as progress:
         made = lab.up(settings, dc, names, _say, progress, kinds=kinds)
-    for line in twin.not_exercised(made):
+    for line in lab.not_exercised(made):
         print(f"not exercised: {line}")
     print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
 

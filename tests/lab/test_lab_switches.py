@@ -11,7 +11,7 @@ import reference
 from test_lab import states, traces
 
 from chapelle import lab
-from chapelle.lab import ca, cgroup, faults, twin
+from chapelle.lab import ca, cgroup, faults, notes
 
 pytestmark = pytest.mark.lab
 
@@ -46,7 +46,7 @@ def neighbours(settings, host: str) -> set[tuple[str, str, str]]:
 
 def cabled(settings, host: str) -> set[tuple[str, str, str]]:
     """The same as NetBox has it, of the cables to other switches."""
-    known = twin.read(settings)
+    known = lab.read(settings)
     assert known is not None
     ends = [pair for c in known.cables for pair in ((c.a, c.b), (c.b, c.a))]
     return {
@@ -92,7 +92,7 @@ def test_the_keys_of_switches_are_known_one_by_one(pod) -> None:
     assert {line.split()[0] for line in lines} == {
         *SWITCHES, "10.66.1.212", "10.66.2.201", "10.66.2.202",
     }  # fmt: skip
-    known = twin.read(pod)
+    known = lab.read(pod)
     assert known is not None
     command = [
         *("nsenter", f"--net={known.netns}", "ssh", "-F", "/dev/null"),
@@ -196,10 +196,10 @@ def test_a_switch_that_joins_later_takes_the_cables_over(new_lab, ssh_in) -> Non
 
 
 def test_what_switches_cannot_do_here_is_said(pod) -> None:
-    known = twin.read(pod)
+    known = lab.read(pod)
     assert known is not None
-    said = twin.not_exercised(known)
-    lacks = [kind for kind in twin.FABRIC_LINKS if not known.kernel[kind]]
+    said = lab.not_exercised(known)
+    lacks = [kind for kind in notes.FABRIC_LINKS if not known.kernel[kind]]
     assert len(said) == bool(lacks)
     assert all(kind in line for line in said for kind in lacks)
 
