@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,11 @@ from chapelle.run import prepare
 from chapelle.settings import Settings
 
 PREFIX = "chapelle-test-"
+
+# A shell's background job, or nohup, would have us and what we start ignore these for ever.
+for ignored in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler)
 
 
 def settings_of(state: Path) -> Settings:
