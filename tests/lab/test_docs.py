@@ -17,7 +17,7 @@ from chapelle.netbox import access, server
 from chapelle.run import prepare
 from chapelle.settings import Settings
 
-HOW_TOS = ("first-run.md", "design.md", "your-own-netbox.md", "day-2.md")
+HOW_TOS = ("first-run.md", "lab.md", "design.md", "your-own-netbox.md", "day-2.md")
 ELSEWHERE = {"your-own-servers.md"}  # test_own_servers.py
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]

@@ -146,7 +146,7 @@ def test_a_killed_node_comes_back_to_its_cables(site) -> None:
     assert states(site)[RIGHT] == "down"
     assert cgroup.Tree(site).running().keys() == before - {RIGHT}
     said: list[str] = []
-    lab.up(site, full_site.datacentre(), NAMES, said.append, kinds=KINDS)
+    lab.up(site, full_site.datacentre(), NAMES, said.append)
     assert said == ["starting 1 nodes"]
     assert set(states(site).values()) == {"up"}
     assert until(60, lambda: neighbours(site, RIGHT) == cabled(site, RIGHT))
