@@ -197,7 +197,7 @@ def test_a_push_reaches_all_switches_in_order(fabric: Fabric) -> None:
 
 
 def test_the_first_failure_halts_and_all_are_taken_back(fabric: Fabric) -> None:
-    fabric.devices["leaf-a2-2a"].half = True
+    fabric.devices["leaf-a2-2a"].half = 2
     result = fabric.run()
     assert outcomes(result) == {
         "leaf-a2-1a": "reverted",
@@ -214,7 +214,7 @@ def test_the_first_failure_halts_and_all_are_taken_back(fabric: Fabric) -> None:
 
 
 def test_what_cannot_be_taken_back_is_said_to_be_there_still(fabric: Fabric) -> None:
-    fabric.devices["leaf-a2-2a"].half = True
+    fabric.devices["leaf-a2-2a"].half = 2
     stuck = fabric.devices["leaf-a2-1a"]
     original = fabric.devices["leaf-a2-2a"].connect
 
@@ -340,7 +340,7 @@ def test_judgements_are_shown_with_exit_codes() -> None:
 
 
 def test_a_result_speaks_of_switches(fabric: Fabric) -> None:
-    fabric.devices["leaf-a2-2a"].half = True
+    fabric.devices["leaf-a2-2a"].half = 2
     result = fabric.run()
     out = io.StringIO()
     summary.print_summary(result, out)
