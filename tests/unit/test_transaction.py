@@ -69,6 +69,7 @@ class Log:
         message: str,
         _changes: Sequence[Change],
         differences: Sequence[Difference],
+        _not_exercised: Sequence[str],
     ) -> None:
         self._die("end", step)
         self.steps[step] = msgspec.structs.replace(

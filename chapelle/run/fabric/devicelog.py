@@ -41,6 +41,7 @@ class DeviceLog:
         message: str = "",
         changes: Sequence[Change] = (),
         differences: Sequence[Difference] = (),
+        not_exercised: Sequence[str] = (),
     ) -> None:
         """The step has ended."""
         result = StepResult(
@@ -51,6 +52,7 @@ class DeviceLog:
             message=message,
             changes=tuple(changes),
             differences=tuple(differences),
+            not_exercised=tuple(not_exercised),
         )
         self._recorder.end(self._device, result)
 
@@ -79,6 +81,7 @@ class Aside:
         message: str = "",
         changes: Sequence[Change] = (),
         differences: Sequence[Difference] = (),
+        not_exercised: Sequence[str] = (),
     ) -> None:
         """Not written down."""
 

@@ -285,6 +285,7 @@ class Transaction:
     def _post_check(self, switch: Switch, before: Facts) -> None:
         with step(self._log, "post-check") as noted:
             require_serial(self.order.target, before.identity.serial, switch.identify())
+            noted.not_exercised = self.order.not_exercised
             end = time.monotonic() + self.limits.settle
             if self._fires:
                 end = min(end, self._fires - _ROOM)
@@ -346,11 +347,11 @@ class Transaction:
             except Exception as error:  # noqa: BLE001 - tried until the switch must have done it
                 if time.monotonic() + _POLL > end:
                     found = f"{reason}; it could not be seen what runs now: {words(error)}"
-                    self._log.end("revert", "unknown", found, (), ())
+                    self._log.end("revert", "unknown", found, (), (), ())
                     return self._ending(UNKNOWN, found)
             time.sleep(_POLL)
         self._store.give_up(self.name)
-        self._log.end("revert", "ok", f"{reason}; {how}", (), ())
+        self._log.end("revert", "ok", f"{reason}; {how}", (), (), ())
         return self._ending(REVERTED, f"{reason}; {how}")
 
     def _restore(self, switch: Switch) -> str:
