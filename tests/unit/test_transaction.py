@@ -11,7 +11,7 @@ from switch_stand_in import NEW, OLD, SECTIONS, TARGET, Device
 from chapelle.checks.fabric import Expected, Peer
 from chapelle.drivers.switch.contract import SwitchError, UnreachableError
 from chapelle.fabric import ownership
-from chapelle.model.outcome import Change, Difference, StepResult
+from chapelle.model.outcome import Difference, StepResult
 from chapelle.model.switch import BgpPeer
 from chapelle.plan.push import sha256
 from chapelle.run.fabric import drain, management, transaction
@@ -67,9 +67,9 @@ class Log:
         step: str,
         outcome: str,
         message: str,
-        _changes: Sequence[Change],
-        differences: Sequence[Difference],
-        _not_exercised: Sequence[str],
+        *,
+        differences: Sequence[Difference] = (),
+        **_: object,
     ) -> None:
         self._die("end", step)
         self.steps[step] = msgspec.structs.replace(

@@ -39,9 +39,10 @@ class Log(Protocol):
         step: str,
         outcome: str,
         message: str,
-        changes: Sequence[Change],
-        differences: Sequence[Difference],
-        not_exercised: Sequence[str],
+        *,
+        changes: Sequence[Change] = (),
+        differences: Sequence[Difference] = (),
+        not_exercised: Sequence[str] = (),
     ) -> None:
         """The step has ended; outcomes as in `model.outcome`."""
 

@@ -23,7 +23,14 @@ class Step(msgspec.Struct, kw_only=True):
 
     def end(self, log: Log, name: str, outcome: str, message: str) -> None:
         """Write down how the step ended, and all that was noted of it."""
-        log.end(name, outcome, message, self.changes, self.differences, self.not_exercised)
+        log.end(
+            name,
+            outcome,
+            message,
+            changes=self.changes,
+            differences=self.differences,
+            not_exercised=self.not_exercised,
+        )
 
 
 @contextlib.contextmanager

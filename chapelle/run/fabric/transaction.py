@@ -347,11 +347,11 @@ class Transaction:
             except Exception as error:  # noqa: BLE001 - tried until the switch must have done it
                 if time.monotonic() + _POLL > end:
                     found = f"{reason}; it could not be seen what runs now: {words(error)}"
-                    self._log.end("revert", "unknown", found, (), (), ())
+                    self._log.end("revert", "unknown", found)
                     return self._ending(UNKNOWN, found)
             time.sleep(_POLL)
         self._store.give_up(self.name)
-        self._log.end("revert", "ok", f"{reason}; {how}", (), (), ())
+        self._log.end("revert", "ok", f"{reason}; {how}")
         return self._ending(REVERTED, f"{reason}; {how}")
 
     def _restore(self, switch: Switch) -> str:
