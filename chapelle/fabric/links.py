@@ -5,7 +5,10 @@ kernel's own and must be there:
 
 - one VLAN-aware bridge with the ports and groups in it, and a VXLAN device a VLAN: it learns
   nothing by itself (EVPN says where a MAC address is) and answers for neighbours that EVPN knows;
-- a link a routed VLAN, with the gateway's addresses and its MAC address, which all switches share;
+- two links a routed VLAN. `gw<vid>` has the gateway's addresses and its MAC address, which all
+  switches share: servers send to it. `vlan<vid>` is what the switch itself speaks with, for it asks
+  where servers are: it has a MAC address of its own, since a server on two switches may send its
+  answer to the other one, which brings it here by that address (FRRouting tells of it);
 - a VRF device a VRF, and a bridge of its own with the VXLAN device of the VRF's VNI. All these
   bridges of a switch have its router MAC: with several, routed traffic would vanish;
 - a group a machine that hangs on several switches, whose LACP system is that of the segment, so
@@ -19,6 +22,7 @@ Sources: systemd.netdev(5), systemd.network(5) of systemd 252 (Debian 12); FRRou
 last route).
 """
 
+import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -50,7 +54,8 @@ BOND = (
     ("MinLinks", "1"),
 )
 
-# A router that spreads flows over equal paths by their ports too, the inner ones of VXLAN included.
+# A router that spreads flows over equal paths by their ports too, the inner ones of VXLAN included,
+# and whose links answer for their own addresses only, and ask with no other.
 ROUTER = """net.ipv4.ip_forward = 1
 net.ipv6.conf.all.forwarding = 1
 net.ipv4.fib_multipath_hash_policy = 1
@@ -59,6 +64,8 @@ net.ipv4.conf.all.ignore_routes_with_linkdown = 1
 net.ipv4.conf.default.ignore_routes_with_linkdown = 1
 net.ipv6.conf.all.ignore_routes_with_linkdown = 1
 net.ipv6.conf.default.ignore_routes_with_linkdown = 1
+net.ipv4.conf.all.arp_ignore = 1
+net.ipv4.conf.all.arp_announce = 2
 """
 
 type File = dict[str, str]
@@ -78,9 +85,11 @@ def links(switch: Switch) -> list[File]:
         files += _bridge(switch)
     for one in switch.attachments:
         files += _attachment(one)
-    for vlan in switch.vlans:
-        files += _vlan(switch, vlan)
     if router:
+        for vlan in switch.vlans:
+            files += _vlan(router, vlan)
+            if vlan.gateways:
+                files += _gateway(switch, router, vlan)
         for vrf in switch.vrfs:
             files += _vrf(router, vrf)
         files.append({"path": SYSCTL, "content": HEADER + ROUTER})
@@ -98,10 +107,22 @@ def _fabric_port(name: str) -> Sections:
 
 def _bridge(switch: Switch) -> list[File]:
     routed = [vlan for vlan in switch.vlans if vlan.gateways]
-    mac = switch.gateway_mac if routed else None
+    mac = switch.router.router_mac if switch.router else None
     vlans = [("VLAN", _svi(vlan)) for vlan in routed]
     carried: list[tuple[str, Sequence[tuple[str, Any]]]] = [
         ("BridgeVLAN", [("VLAN", vlan.vid)]) for vlan in routed
+    ]
+    # What is sent to the gateway ends here, and is not flooded to the gateways of other switches.
+    carried += [
+        (
+            "BridgeFDB",
+            [
+                ("MACAddress", switch.gateway_mac),
+                ("VLANId", vlan.vid),
+                ("AssociatedWith", "self"),
+            ],
+        )
+        for vlan in routed
     ]
     return [
         _file(
@@ -157,32 +178,61 @@ def _svi(vlan: Vlan) -> str:
     return f"vlan{vlan.vid}"
 
 
-def _vlan(switch: Switch, vlan: Vlan) -> list[File]:
-    files: list[File] = []
-    if vlan.overlay and switch.router:
-        name = f"vni{vlan.overlay.vni}"
-        inside: Sections = [
-            ("Bridge", [("NeighborSuppression", "yes"), ("Learning", "no")]),
-            ("BridgeVLAN", [("VLAN", vlan.vid), ("PVID", vlan.vid), ("EgressUntagged", vlan.vid)]),
-        ]
-        files += [
-            _file(name, "netdev", _vxlan(name, vlan.overlay, switch.router)),
-            _file(name, "network", [*_quiet(name, OVERLAY_MTU, [("Bridge", BRIDGE)]), *inside]),
-        ]
-    if vlan.gateways:
-        name, mtu = _svi(vlan), vlan.mtu or PLAIN_MTU
-        options: list[tuple[str, Any]] = [("VRF", vlan.vrf)]
-        six = any(":" in address for address in vlan.gateways)
-        if six:  # other switches have the same addresses: nothing to be detected (RFC 4862, 5.4)
-            options.append(("IPv6DuplicateAddressDetection", 0))
-        options += [("Address", address) for address in vlan.gateways]
-        made = [_netdev(name, "vlan", mtu, mac=switch.gateway_mac), ("VLAN", [("Id", vlan.vid)])]
-        link_local = "ipv6" if six else "no"
-        files += [
-            _file(name, "netdev", made),
-            _file(name, "network", _quiet(name, mtu, options, link_local=link_local)),
-        ]
-    return files
+def _vlan(router: Router, vlan: Vlan) -> list[File]:
+    if vlan.overlay is None:
+        return []
+    name = f"vni{vlan.overlay.vni}"
+    inside: Sections = [
+        ("Bridge", [("NeighborSuppression", "yes"), ("Learning", "no")]),
+        ("BridgeVLAN", [("VLAN", vlan.vid), ("PVID", vlan.vid), ("EgressUntagged", vlan.vid)]),
+    ]
+    return [
+        _file(name, "netdev", _vxlan(name, vlan.overlay, router)),
+        _file(name, "network", [*_quiet(name, OVERLAY_MTU, [("Bridge", BRIDGE)]), *inside]),
+    ]
+
+
+def _gateway(switch: Switch, router: Router, vlan: Vlan) -> list[File]:
+    """The switch's own link in a routed VLAN, and the gateway on top of it.
+
+    The network is reached by the former: the gateway's addresses bring no route. Its own address is
+    the loopback's, which is nobody else's, so that no question seems to come from the gateway.
+    """
+    own, gateway, mtu = _svi(vlan), f"gw{vlan.vid}", vlan.mtu or PLAIN_MTU
+    tables = {vrf.name: vrf.overlay.vni for vrf in switch.vrfs}
+    routes: Sections = [
+        (
+            "Route",
+            [
+                ("Destination", str(ipaddress.ip_interface(address).network)),
+                ("Table", tables[vlan.vrf or ""]),
+            ],
+        )
+        for address in vlan.gateways
+    ]
+    addresses: Sections = [
+        (
+            "Address",
+            [
+                ("Address", address),
+                ("AddPrefixRoute", "no"),
+                # Other switches have the same address: nothing to be detected (RFC 4862, 5.4).
+                ("DuplicateAddressDetection", "none"),
+            ],
+        )
+        for address in vlan.gateways
+    ]
+    six = "ipv6" if any(":" in address for address in vlan.gateways) else "no"
+    below = [("VRF", vlan.vrf), ("MACVLAN", gateway), ("Address", f"{router.loopback}/32")]
+    above = [("VRF", vlan.vrf), ("IPv6DuplicateAddressDetection", 0)]
+    vlan_id = ("VLAN", [("Id", vlan.vid)])
+    mode = ("MACVLAN", [("Mode", "private")])
+    return [
+        _file(own, "netdev", [_netdev(own, "vlan", mtu, mac=router.router_mac), vlan_id]),
+        _file(own, "network", [*_quiet(own, mtu, below, link_local=six), *routes]),
+        _file(gateway, "netdev", [_netdev(gateway, "macvlan", mtu, mac=switch.gateway_mac), mode]),
+        _file(gateway, "network", [*_quiet(gateway, mtu, above, link_local=six), *addresses]),
+    ]
 
 
 def _vrf(router: Router, vrf: Vrf) -> list[File]:

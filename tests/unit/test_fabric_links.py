@@ -4,6 +4,7 @@ import configparser
 import re
 from collections import defaultdict
 from functools import cache
+from ipaddress import ip_interface
 
 import fabric_datacentre as fabric
 import pytest
@@ -70,9 +71,8 @@ def test_files_are_in_order_once_and_every_link_that_is_made_is_configured(name:
     configured = {path.removesuffix(".network") for path in known if path.endswith(".network")}
     assert made <= configured
     for file in known.values():
-        for key in ("Bridge", "Bond", "VRF"):
+        for key in ("Bridge", "Bond", "VRF", "VLAN", "MACVLAN"):
             assert set(file.all("Network", key)) <= made
-        assert set(file.all("Network", "VLAN")) <= made
     shut = set(switch(name).unused) | set(switch(name).management)
     assert not configured & shut
 
@@ -131,17 +131,35 @@ def test_gateways_are_the_same_on_every_switch_and_in_their_vrf() -> None:
             if not vlan.gateways:
                 assert f"vlan{vlan.vid}.network" not in known
                 continue
-            made, network = known[f"vlan{vlan.vid}.netdev"], known[f"vlan{vlan.vid}.network"]
+            made, network = known[f"gw{vlan.vid}.netdev"], known[f"gw{vlan.vid}.network"]
             macs.add(made.one("NetDev", "MACAddress"))
-            assert tuple(network.all("Network", "Address")) == vlan.gateways
-            assert network.one("Network", "VRF") == vlan.vrf
-            assert f"vlan{vlan.vid}" in known["br0.network"].all("Network", "VLAN")
-            assert str(vlan.vid) in known["br0.network"].all("BridgeVLAN", "VLAN")
-        macs.add(known["br0.netdev"].one("NetDev", "MACAddress"))
+            assert tuple(network.all("Address", "Address")) == vlan.gateways
+            assert set(network.all("Address", "AddPrefixRoute")) == {"no"}
+            below = known[f"vlan{vlan.vid}.network"]
+            assert below.one("Network", "VRF") == network.one("Network", "VRF") == vlan.vrf
+            assert below.one("Network", "MACVLAN") == f"gw{vlan.vid}"
+            networks = [str(ip_interface(address).network) for address in vlan.gateways]
+            assert below.all("Route", "Destination") == networks
+            bridge = known["br0.network"]
+            assert f"vlan{vlan.vid}" in bridge.all("Network", "VLAN")
+            assert str(vlan.vid) in bridge.all("BridgeVLAN", "VLAN")
+            assert str(vlan.vid) in bridge.all("BridgeFDB", "VLANId")
+        assert set(known["br0.network"].all("BridgeFDB", "MACAddress")) == {"02:03:00:00:00:01"}
     assert macs == {"02:03:00:00:00:01"}
-    six = files("leaf-a1-ta")["vlan1001.network"]
+    six = files("leaf-a1-ta")["gw1001.network"]
     assert six.one("Network", "IPv6DuplicateAddressDetection") == "0"
     assert six.one("Network", "LinkLocalAddressing") == "ipv6"
+
+
+def test_a_switch_asks_where_servers_are_with_an_address_of_its_own() -> None:
+    """What is answered to the gateway may arrive at a server's other switch, and end there."""
+    seen = set()
+    for name, mac in (("leaf-a1-1a", "02:01:0a:43:00:01"), ("leaf-a1-1b", "02:01:0a:43:00:02")):
+        known = files(name)
+        for link in ("br0", "vlan101"):
+            assert known[f"{link}.netdev"].one("NetDev", "MACAddress") == mac
+        seen.add(known["vlan101.network"].one("Network", "Address"))
+    assert seen == {"10.67.0.1/32", "10.67.0.2/32"}
 
 
 def test_all_vrfs_of_a_switch_have_one_router_mac_and_refuse_what_they_do_not_know() -> None:
@@ -174,4 +192,6 @@ def test_the_settings_of_the_kernel_are_a_file_of_sysctl() -> None:
     parser = configparser.ConfigParser()
     parser.read_string("[sysctl]\n" + content)
     assert parser["sysctl"]["net.ipv4.ip_forward"] == "1"
-    assert set(parser["sysctl"].values()) == {"1"}
+    # Both or neither: a question with the gateway's address would turn servers to one switch only.
+    assert parser["sysctl"]["net.ipv4.conf.all.arp_ignore"] == "1"
+    assert parser["sysctl"]["net.ipv4.conf.all.arp_announce"] == "2"
