@@ -41,7 +41,7 @@ def cisco_nxos(tmp_path: Path) -> Iterator[NxosRig]:
         yield NxosRig(tmp_path, stack)
 
 
-@pytest.fixture(params=["frr", "arista_eos", "cisco_nxos"])
+@pytest.fixture(params=[pytest.param("frr", marks=pytest.mark.lab), "arista_eos", "cisco_nxos"])
 def rig(request: pytest.FixtureRequest) -> Rig:
     """A switch in its first configuration, with nothing armed."""
     found: Rig = request.getfixturevalue(request.param)

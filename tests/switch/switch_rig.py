@@ -160,12 +160,12 @@ def at_a_terminal(
     reader.start()
     try:
         for line in lines:
-            time.sleep(0.3)
+            time.sleep(0.2)
             channel.sendall(f"{line}\n".encode())
-        time.sleep(0.3)
+        time.sleep(0.2)
         yield
         channel.sendall(f"{farewell}\n".encode())
-        time.sleep(0.3)
+        time.sleep(0.2)
     finally:
         client.close()
         reader.join(5)

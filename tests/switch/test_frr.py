@@ -17,6 +17,8 @@ from chapelle.drivers.switch.contract import (
     UnreachableError,
 )
 
+pytestmark = [pytest.mark.lab]
+
 NAME = "chapelle-t1"
 
 

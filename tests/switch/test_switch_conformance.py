@@ -265,14 +265,14 @@ def test_a_refused_login_is_said(rig: Rig, tmp_path: Path) -> None:
 
 def test_nobody_there_is_unreachable(rig: Rig) -> None:
     with pytest.raises(UnreachableError):
-        rig.open(msgspec.structs.replace(rig.target, port=9, timeout=2.0))
+        rig.open(msgspec.structs.replace(rig.target, port=9, timeout=1.0))
     with pytest.raises(UnreachableError):
         rig.open(msgspec.structs.replace(rig.target, namespace="/run/no-such-namespace"))
 
 
 def test_a_slow_banner_is_waited_for(rig: Rig, tmp_path: Path) -> None:
     with rig.through_proxy(tmp_path) as (target, proxy):
-        proxy.banner_delay = 1.5
+        proxy.banner_delay = 0.7
         with rig.open(target) as switch:
             assert switch.identify().serial == rig.serial
 
@@ -282,7 +282,7 @@ def test_a_banner_that_never_comes_is_unreachable_in_time(rig: Rig, tmp_path: Pa
         proxy.banner_delay = 60
         began = time.monotonic()
         with pytest.raises(UnreachableError, match="cannot be reached"):
-            rig.open(msgspec.structs.replace(target, timeout=1.0))
+            rig.open(msgspec.structs.replace(target, timeout=0.7))
         assert time.monotonic() - began < 5
 
 

@@ -101,15 +101,14 @@ class Session:
         Raises:
             UnreachableError: the session is lost, or the answer did not come in time.
         """
+        connection = self.netmiko
         with self._translated(f"did not answer: {command[:80]}"):
-            answer: str = self.netmiko.send_command(
-                command,
-                expect_string=expect,
-                read_timeout=timeout,
-                cmd_verify=echo,
-                strip_prompt=False,
-                strip_command=echo,
-            )
+            connection.read_channel()  # what nobody has asked for
+            connection.write_channel(connection.normalize_cmd(command))
+            if echo:
+                connection.command_echo_read(cmd=command, read_timeout=timeout)
+            # Netmiko's send_command sleeps for 25 ms between two reads, this for 10.
+            answer: str = connection.read_until_pattern(pattern=expect, read_timeout=timeout)
         return answer
 
     def paste(self, text: str, *, end: str, expect: str, timeout: float = 60.0) -> str:
