@@ -98,7 +98,7 @@ def retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say:
         what = "switch" if old[name].is_switch else "server"
         say(f"removing {name}: NetBox has no such {what} any more")
     for name in moved:
-        say(f"rebuilding {name}: it has another {_changed(old[name], now[name])} now")
+        say(f"rebuilding {name}: it has other {_changed(old[name], now[name])} now")
     return gone + moved
 
 

@@ -84,7 +84,8 @@ def up(
         hosts: names of servers and switches.
         say: told of each thing that is done, one line each.
         progress: told how many nodes of how many answer.
-        kinds: what kind of node each is to be, by name; `nspawn` if it is not there.
+        kinds: what kind of node each is to be, by name; one that is not there keeps its kind, and
+            a new one is `nspawn`.
 
     Raises:
         InputError: NetBox does not say enough of a server or switch.
@@ -92,7 +93,10 @@ def up(
         HostsFailedError: some nodes did not come up; the message names them.
     """
     _require_means()
-    wanted = spec.nodes(dc, hosts, kinds, notes.full_kernels(notes.read(settings)))
+    before = notes.full_kernels(notes.read(settings))
+    chosen: dict[str, spec.Kind] = {**dict.fromkeys(before, "uml"), **(kinds or {})}
+    still = [name for name in before if chosen[name] == "uml"]
+    wanted = spec.nodes(dc, hosts, chosen, still)
     if any(each.kind == "uml" for each in wanted):
         _require(uml.missing(), f"apt-get install {uml.PACKAGE}")
     services = spec.services(dc)

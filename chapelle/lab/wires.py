@@ -38,8 +38,12 @@ IFF_NO_PI = 0x1000
 
 # The cables between full kernels are tunnels inside the hub, between addresses that nobody has.
 TUNNELS = ipaddress.IPv4Network("240.0.0.0/4")
-LOCAL = 255
 SINK = "sink"
+# Routing tables, the kernel's own and ours, and the priorities of rules.
+LOCAL = 255
+LOST = 100
+CUTS = 10
+AFTER_CUTS = 20
 
 MS_BIND = 0x1000
 MS_REC = 0x4000
@@ -320,21 +324,29 @@ class Hub:
             self._ipr.link("set", index=index, state="up" if up else "down")
 
     def prepare_tunnels(self) -> None:
-        """Let the hub be all addresses that cables of full kernels end at."""
+        """Let the hub be all addresses that cables of full kernels end at.
+
+        What a cut cable's end sends is routed into a bridge without ports, where it is lost without
+        an error: a full kernel gives a port up when it meets one. So rules have to come before the
+        table of our own addresses, which is moved back.
+        """
+        if self._index(SINK) is not None:
+            return
         self._ipr.route("replace", dst=str(TUNNELS), oif=1, type="local", table=LOCAL, scope="host")
+        self._ipr.rule("add", priority=AFTER_CUTS, table=LOCAL)
+        self._ipr.rule("del", priority=0, table=LOCAL)
+        self._ipr.link("add", ifname=SINK, kind="bridge")
+        index = self._index(SINK)
+        self._ipr.link("set", index=index, flags=IFF_UP | IFF_NOARP, change=IFF_UP | IFF_NOARP)
+        self._ipr.route("replace", dst="0.0.0.0/0", oif=index, table=LOST)
 
     def set_tunnel(self, end: End, *, up: bool) -> None:
-        """Let frames to one end of a full kernel's cable through, or lose them without an error."""
-        if self._index(SINK) is None:
-            self._ipr.link("add", ifname=SINK, kind="bridge")
-            self._ipr.link("set", index=self._index(SINK), state="up", flags=IFF_UP | IFF_NOARP,
-                           change=IFF_UP | IFF_NOARP)  # fmt: skip
-        route = {"dst": f"{tunnel_end(end)[0]}/32", "oif": self._index(SINK), "table": LOCAL}
-        if up:
-            with contextlib.suppress(NetlinkError):
-                self._ipr.route("del", **route)
-        else:
-            self._ipr.route("replace", **route)
+        """Let through what one end of a full kernel's cable sends, or lose it."""
+        rule = {"src": tunnel_end(end)[0], "src_len": 32, "table": LOST, "priority": CUTS}
+        with contextlib.suppress(NetlinkError):
+            self._ipr.rule("del", **rule)
+        if not up:
+            self._ipr.rule("add", **rule)
 
     def _index(self, name: str) -> int | None:
         found = self._ipr.link_lookup(ifname=name)

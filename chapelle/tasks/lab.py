@@ -15,7 +15,7 @@ SCOPE_HELP = {
     "aisle": "The number of an aisle, such as 2.",
     "rack": "The name of a rack, such as A2-R01.",
     "hosts": "How many servers at most.",
-    "kind": "nspawn (containers), or uml (a full kernel each, for tens of nodes at most).",
+    "kind": "nspawn (containers, unless they are uml already), or uml (a full kernel each).",
     "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
 }
 
@@ -27,7 +27,7 @@ def up(
     rack: str | None = None,
     hosts: str | None = None,
     switches: bool = False,
-    kind: str = "nspawn",
+    kind: str | None = None,
 ) -> None:
     """Start a node for each server asked for (all of them by default).
 
@@ -38,11 +38,12 @@ def up(
     from chapelle.lab import spec
 
     settings = Settings.load()
+    chosen = spec.kind(kind) if kind else None
     dc = _datacentre(settings)
     names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
     if switches:
         names += spec.switches(dc, aisle=aisle, rack=rack)
-    kinds = dict.fromkeys(names, spec.kind(kind))
+    kinds = dict.fromkeys(names, chosen) if chosen else {}
     with _progress() as progress:
         made = lab.up(settings, dc, names, _say, progress, kinds=kinds)
     for line in lab.not_exercised(made):
@@ -82,8 +83,14 @@ def status(_context: object, json: bool = False) -> ExitCode:
     return ExitCode.FINDINGS if wrong else ExitCode.OK
 
 
-@command(help={"host": "The name of a node.", "command": "What to run there instead of a shell."})
-def ssh(_context: object, host: str, command: str | None = None) -> None:
+@command(
+    help={
+        "host": "The name of a node.",
+        "command": "What to run there instead of a shell.",
+        "user": "Another user than deploy; `operator` on a switch is in vtysh.",
+    }
+)
+def ssh(_context: object, host: str, command: str | None = None, user: str | None = None) -> None:
     """Log in to a node as `deploy`; or run one command there: invoke lab.ssh HOST -c 'COMMAND'."""
     from chapelle import lab
     from chapelle.lab import ca
@@ -101,7 +108,8 @@ def ssh(_context: object, host: str, command: str | None = None) -> None:
     ca.issue_user_certificate(settings)
     program = str(ca.folder(settings) / "ssh")
     sys.stdout.flush()
-    os.execv(program, [program, host, *([command] if command else [])])  # noqa: S606
+    login = ["-l", user] if user else []
+    os.execv(program, [program, *login, host, *([command] if command else [])])  # noqa: S606
 
 
 def _datacentre(settings: Settings) -> Datacentre:

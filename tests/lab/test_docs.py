@@ -19,7 +19,7 @@ from chapelle.run import prepare
 from chapelle.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-HOW_TOS = ("first-run.md", "design.md", "your-own-netbox.md", "day-2.md")
+HOW_TOS = ("first-run.md", "lab.md", "design.md", "your-own-netbox.md", "day-2.md")
 BLOCK = re.compile(r"(?:<!-- exits (?P<code>\d+) -->\n)?```console\n(?P<body>.*?)```", re.DOTALL)
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]

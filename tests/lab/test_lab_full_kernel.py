@@ -1,5 +1,6 @@
 """Nodes with kernels of their own, for real: what a slim kernel lacks, between machines."""
 
+import platform
 import re
 import shutil
 
@@ -35,7 +36,7 @@ def test_they_boot_whole(site) -> None:
     assert set(states(site).values()) == {"up"}
     for host in NAMES:
         assert faults.run(site, host, "systemctl is-system-running").strip() == "running", host
-    assert faults.run(site, LEFT, "uname -r") != faults.run(site, LEFT, "true")
+    assert faults.run(site, LEFT, "uname -r").strip() != platform.release()
     daemons = faults.run(site, LEFT, "vtysh -c 'show daemons'").split()
     assert {"zebra", "staticd", "bgpd", "bfdd"} <= set(daemons)
 
@@ -121,7 +122,8 @@ def test_bonds_vlans_and_vrfs_work_between_them(site) -> None:
     faults.run(site, SERVER, "ping -c3 -W2 10.65.2.12")  # tagged
     faults.plug(site, SERVER, "eno2")
     faults.plug(site, OTHER, "eno2")
-    assert until(20, bundled)
+    # A side that has lost its partner speaks every 30 s (IEEE 802.1AX, 6.4.13).
+    assert until(60, bundled)
 
 
 def test_vxlan_works_between_them(site) -> None:
@@ -144,7 +146,7 @@ def test_a_killed_node_comes_back_to_its_cables(site) -> None:
     assert states(site)[RIGHT] == "down"
     assert cgroup.Tree(site).running().keys() == before - {RIGHT}
     said: list[str] = []
-    lab.up(site, full_site.datacentre(), NAMES, said.append, kinds=KINDS)
+    lab.up(site, full_site.datacentre(), NAMES, said.append)
     assert said == ["starting 1 nodes"]
     assert set(states(site).values()) == {"up"}
     assert until(60, lambda: neighbours(site, RIGHT) == cabled(site, RIGHT))
