@@ -182,12 +182,22 @@ def _routes(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[Dif
 
 
 def _ports_disabled(expected: Expected, facts: Facts) -> Iterator[Difference]:
+    """Ports that are shut down and should not be, or the other way; many are one difference."""
     words = {True: "enabled", False: "shut down"}
     known = {port.name: port for port in facts.ports}
-    for name, enabled in sorted(expected.ports.items()):
-        if name in known and known[name].enabled != enabled:
+    for enabled in (True, False):
+        wrong = [
+            name
+            for name, wanted in expected.ports.items()
+            if wanted is enabled and name in known and known[name].enabled is not enabled
+        ]
+        if wrong:
+            more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             yield Difference(
-                area="ports", item=name, expected=words[enabled], found=words[not enabled]
+                area="ports",
+                item=f"{wrong[0]}{more}",
+                expected=words[enabled],
+                found=words[not enabled],
             )
 
 

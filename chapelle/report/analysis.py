@@ -21,7 +21,7 @@ _HOSTS_IN_COMMAND = 4
 
 # Kinds of runs whose hosts are switches, and the task that does again what a run did.
 SWITCH_KINDS = frozenset({"push", "revert"})
-TASKS = {"push": "fabric.push", "revert": "fabric.push"}
+TASKS = {"push": "fabric.push"}
 
 # What becomes of a unit because a file that it reads changes.
 _CONSEQUENCES = frozenset({"restarted", "reloaded"})
@@ -144,7 +144,7 @@ def troubles(result: RunResult) -> list[Trouble]:
 
 def remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
     """The command for hosts that ended with `outcome`, once its cause is mended."""
-    if outcome == "unknown" and result.kind != "drift":
+    if result.kind == "revert" or (outcome == "unknown" and result.kind != "drift"):
         return resume(result)
     return again(TASKS.get(result.kind, result.kind), result, hosts)
 

@@ -1,7 +1,8 @@
 """A switch in memory that keeps the contract of a driver: for what goes wrong at one exact instant.
 
-It goes back by itself when its time has come, whoever looks. A fault is set for a method of the
-contract, before or after that takes effect. What real switches do is tested on real switches.
+It goes back by itself when its time has come, whoever looks. `half` is how often it takes only half
+of a candidate. A fault is set for a method of the contract, before or after that takes effect. What
+real switches do is tested on real switches.
 """
 
 import time
@@ -48,7 +49,7 @@ class Device:
         self.armed: tuple[str, float] | None = None
         self.faults: dict[str, tuple[str, Exception]] = {}
         self.away_until = 0.0
-        self.half = False
+        self.half = 0
         self.state = Facts(identity=Identity(serial="S1", hostname="leaf-1"))
         self.calls: list[str] = []
 
@@ -132,7 +133,7 @@ class Session:
     def _apply(self, candidate: str) -> None:
         assert self._device.armed, "applied without a way back"
         if self._device.half:
-            self._device.half = False
+            self._device.half -= 1
             self._device.running = OLD.replace(" description old\n", "")
             raise SwitchError("% Unknown command")
         self._device.running = candidate

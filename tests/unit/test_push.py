@@ -23,7 +23,7 @@ from chapelle.plan import scope as scopes
 from chapelle.plan.plan import Plan
 from chapelle.report import fabric as shown
 from chapelle.report import html, summary
-from chapelle.run.fabric import looking, rollout
+from chapelle.run.fabric import looking, reach, rollout
 from chapelle.run.fabric.known import Store
 from chapelle.run.fabric.order import Limits
 from chapelle.run.fabric.rollout import Change, Rollout, Work
@@ -31,7 +31,9 @@ from chapelle.run.filing import record
 from chapelle.run.folder import Folder
 from chapelle.run.interrupt import Interrupt
 from chapelle.run.journal import Journal, switch_outcome
+from chapelle.settings import Settings
 from chapelle.tasks import fabric as tasks
+from chapelle.tasks._terminal import Terminal
 
 NAMES = ("leaf-a2-1a", "leaf-a2-1b", "leaf-a2-2a", "spine-a2")
 DIFF = ownership.diff("frr", OLD, NEW)
@@ -197,7 +199,7 @@ def test_a_push_reaches_all_switches_in_order(fabric: Fabric) -> None:
 
 
 def test_the_first_failure_halts_and_all_are_taken_back(fabric: Fabric) -> None:
-    fabric.devices["leaf-a2-2a"].half = True
+    fabric.devices["leaf-a2-2a"].half = 2
     result = fabric.run()
     assert outcomes(result) == {
         "leaf-a2-1a": "reverted",
@@ -214,7 +216,7 @@ def test_the_first_failure_halts_and_all_are_taken_back(fabric: Fabric) -> None:
 
 
 def test_what_cannot_be_taken_back_is_said_to_be_there_still(fabric: Fabric) -> None:
-    fabric.devices["leaf-a2-2a"].half = True
+    fabric.devices["leaf-a2-2a"].half = 2
     stuck = fabric.devices["leaf-a2-1a"]
     original = fabric.devices["leaf-a2-2a"].connect
 
@@ -340,7 +342,7 @@ def test_judgements_are_shown_with_exit_codes() -> None:
 
 
 def test_a_result_speaks_of_switches(fabric: Fabric) -> None:
-    fabric.devices["leaf-a2-2a"].half = True
+    fabric.devices["leaf-a2-2a"].half = 2
     result = fabric.run()
     out = io.StringIO()
     summary.print_summary(result, out)
@@ -369,6 +371,40 @@ def test_switches_that_do_not_answer_are_named_before_any_is_touched() -> None:
 def test_what_is_to_be_pushed_is_said_once(words: tuple[str | None, ...], said: str) -> None:
     with pytest.raises(InputError, match=said):
         tasks._one_of(*words)
+
+
+def test_prompts_name_the_switches_and_want_an_answer(
+    dc: Datacentre, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    site = msgspec.structs.replace(planned(dc), target="site")
+    with pytest.raises(RefusedError, match="nobody said yes"):
+        Terminal(json=False).confirm(site)
+    asked = capsys.readouterr().err
+    assert "4 switches of the site will be changed" in asked
+    assert "leaf-a2-2a" in asked
+    assert "+ description new" in asked
+    Terminal(json=False, yes=True).confirm(site)
+    Terminal(json=False).confirm(planned(dc))  # the lab's are nobody's
+    Terminal(json=False).confirm(msgspec.structs.replace(site, diffs={}))
+
+
+def test_a_site_is_reached_as_its_ssh_configuration_says(dc: Datacentre, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(
+        "Host spine-a2\n  HostName 192.0.2.7\n  Port 2222\n"
+        "Host *\n  User netops\n  IdentityFile /keys/netops\n  UserKnownHostsFile /keys/known\n"
+    )
+    settings = Settings.load(
+        {"CHAPELLE_STATE": str(tmp_path), "CHAPELLE_TARGET": "site",
+         "CHAPELLE_SSH_CONFIG": str(config)}
+    )  # fmt: skip
+    spine = reach.target(settings, dc, dc.device("spine-a2"))
+    assert (spine.address, spine.port, spine.user) == ("192.0.2.7", 2222, "netops")
+    assert (spine.key, spine.known_hosts, spine.namespace) == ("/keys/netops", "/keys/known", "")
+    leaf = reach.target(settings, dc, dc.device("leaf-a2-1a"))
+    assert leaf.address == dc.primary_ip4(dc.device("leaf-a2-1a")).address.partition("/")[0]
+    assert reach.carries_overlay(settings, "leaf-a2-1a")
 
 
 def test_arguments_are_validated() -> None:

@@ -39,8 +39,10 @@ class DeviceLog:
         step: str,
         outcome: str,
         message: str = "",
+        *,
         changes: Sequence[Change] = (),
         differences: Sequence[Difference] = (),
+        not_exercised: Sequence[str] = (),
     ) -> None:
         """The step has ended."""
         result = StepResult(
@@ -51,6 +53,7 @@ class DeviceLog:
             message=message,
             changes=tuple(changes),
             differences=tuple(differences),
+            not_exercised=tuple(not_exercised),
         )
         self._recorder.end(self._device, result)
 
@@ -77,8 +80,10 @@ class Aside:
         step: str,
         outcome: str,
         message: str = "",
+        *,
         changes: Sequence[Change] = (),
         differences: Sequence[Difference] = (),
+        not_exercised: Sequence[str] = (),
     ) -> None:
         """Not written down."""
 

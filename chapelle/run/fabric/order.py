@@ -39,8 +39,10 @@ class Log(Protocol):
         step: str,
         outcome: str,
         message: str,
-        changes: Sequence[Change],
-        differences: Sequence[Difference],
+        *,
+        changes: Sequence[Change] = (),
+        differences: Sequence[Difference] = (),
+        not_exercised: Sequence[str] = (),
     ) -> None:
         """The step has ended; outcomes as in `model.outcome`."""
 
@@ -79,6 +81,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         drift: what to do about changes of others: STOP, ADOPT, or OVERWRITE.
         path: how we reach it, if NetBox says so.
         drain: whether its traffic is moved away before the change.
+        not_exercised: what post-checks cannot try on it, one line each.
     """
 
     target: Target
@@ -90,6 +93,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     drift: str = STOP
     path: Path | None = None
     drain: bool = False
+    not_exercised: tuple[str, ...] = ()
 
     @property
     def checkpoint(self) -> str:

@@ -318,7 +318,11 @@ def _carry_out(
 
 def _change(gear: Gear) -> Change:
     return Change(
-        target=gear.target, sections=gear.sections, expected=gear.expected, path=gear.path
+        target=gear.target,
+        sections=gear.sections,
+        expected=gear.expected,
+        path=gear.path,
+        not_exercised=gear.not_exercised,
     )
 
 

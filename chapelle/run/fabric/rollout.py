@@ -53,12 +53,16 @@ _GOOD = (UNCHANGED, APPLIED)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What one switch shall be: its sections, what it shall do, and how it is reached."""
+    """What one switch shall be: its sections, what it shall do, and how it is reached.
+
+    `not_exercised` is what post-checks cannot try on it.
+    """
 
     target: Target
     sections: str
     expected: Expected
     path: ManagementPath | None = None
+    not_exercised: tuple[str, ...] = ()
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,6 +213,7 @@ class Rollout:
             drift=self.work.drift,
             path=change.path,
             drain=host.role in DRAINED_ROLES,
+            not_exercised=change.not_exercised,
         )
         log = DeviceLog(self.work.journal, self.work.run, name, self.work.watch)
         try:

@@ -19,6 +19,18 @@ class Step(msgspec.Struct, kw_only=True):
     message: str = ""
     changes: tuple[Change, ...] = ()
     differences: tuple[Difference, ...] = ()
+    not_exercised: tuple[str, ...] = ()
+
+    def end(self, log: Log, name: str, outcome: str, message: str) -> None:
+        """Write down how the step ended, and all that was noted of it."""
+        log.end(
+            name,
+            outcome,
+            message,
+            changes=self.changes,
+            differences=self.differences,
+            not_exercised=self.not_exercised,
+        )
 
 
 @contextlib.contextmanager
@@ -30,9 +42,9 @@ def step(log: Log, name: str) -> Iterator[Step]:
         yield noted
     except Exception as error:
         outcome = "unreachable" if isinstance(error, UnreachableError) else "failed"
-        log.end(name, outcome, words(error), noted.changes, noted.differences)
+        noted.end(log, name, outcome, words(error))
         raise
-    log.end(name, noted.outcome, noted.message, noted.changes, noted.differences)
+    noted.end(log, name, noted.outcome, noted.message)
 
 
 def words(error: BaseException) -> str:

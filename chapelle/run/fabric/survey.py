@@ -9,6 +9,7 @@ from chapelle.checks.fabric import Expected
 from chapelle.drivers.switch.contract import Target
 from chapelle.errors import ChapelleError
 from chapelle.fabric import intent, ownership, render
+from chapelle.fabric.switch import Switch as Intended
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.switch import Facts, Identity
@@ -23,6 +24,7 @@ class Gear(msgspec.Struct, frozen=True, kw_only=True):
     """A switch, all that it shall be, and how it is reached.
 
     `sections` are our own sections as they shall be, `path` is how it is managed, if NetBox says.
+    `not_exercised` is what cannot be tried on it.
     """
 
     device: r.Device
@@ -30,6 +32,7 @@ class Gear(msgspec.Struct, frozen=True, kw_only=True):
     sections: str
     expected: Expected
     path: management.Path | None
+    not_exercised: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -57,6 +60,14 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     management: tuple[str, ...] = ()
     facts: Facts | None = None
     pending: str = ""
+
+
+# What is said of a switch in the lab whose kernel has too little.
+NO_OVERLAY = "VNIs: not looked at (this kernel has no VRFs, or no VLANs on bridges)"
+
+
+def _overlaid(intended: Intended) -> bool:
+    return any(vlan.overlay for vlan in intended.vlans) or bool(intended.vrfs)
 
 
 type Looks = dict[str, Look | ChapelleError]
@@ -89,6 +100,7 @@ def gears(
             sections=render.render(intended),
             expected=expect.expected(dc, device, intended, vnis=able),
             path=management.path_of(dc, device),
+            not_exercised=() if able or not _overlaid(intended) else (NO_OVERLAY,),
         )
     return found
 

@@ -13,8 +13,10 @@ import time
 from chapelle.checks.fabric import after_change
 from chapelle.drivers.switch.contract import (
     BusyError,
+    CandidateError,
     Switch,
     SwitchError,
+    UnreachableError,
 )
 from chapelle.errors import ChapelleError
 from chapelle.fabric import ownership
@@ -219,22 +221,37 @@ class Transaction:
         drained = self._drain(switch, before) if self.order.drain else False
         wanted = (drain.drained(self.platform, candidate) if drained else None) or candidate
         with step(self._log, "apply") as noted:
-            switch.apply(wanted)
+            self._apply(switch, wanted)
             noted.outcome = "changed"
             noted.changes = (
                 Change(
                     role=self.platform,
                     kind="configuration",
-                    item=self.name,
+                    item="configuration",
                     diff=self._kept.get(papers.DIFF) or "",
                 ),
             )
         if drained:
             with step(self._log, "undrain"):
                 if wanted != candidate:
-                    switch.apply(candidate)
+                    self._apply(switch, candidate)
         with step(self._log, "re-diff"):
             self._require(switch, candidate)
+
+    def _apply(self, switch: Switch, candidate: str) -> None:
+        """Apply, and once more what did not go the first time.
+
+        Where that is not atomic, what others still refer to is removed in a second pass only
+        (measured with FRR 8.4.4: `no bfd`, while neighbours with BFD go in the same pass).
+        """
+        try:
+            switch.apply(candidate)
+        except (CandidateError, BusyError, UnreachableError):
+            raise
+        except SwitchError:
+            if switch.pending() is None:
+                raise
+            switch.apply(candidate)
 
     def _drain(self, switch: Switch, before: Facts) -> bool:
         """Move the traffic away; whether that was done."""
@@ -268,6 +285,7 @@ class Transaction:
     def _post_check(self, switch: Switch, before: Facts) -> None:
         with step(self._log, "post-check") as noted:
             require_serial(self.order.target, before.identity.serial, switch.identify())
+            noted.not_exercised = self.order.not_exercised
             end = time.monotonic() + self.limits.settle
             if self._fires:
                 end = min(end, self._fires - _ROOM)
@@ -329,11 +347,11 @@ class Transaction:
             except Exception as error:  # noqa: BLE001 - tried until the switch must have done it
                 if time.monotonic() + _POLL > end:
                     found = f"{reason}; it could not be seen what runs now: {words(error)}"
-                    self._log.end("revert", "unknown", found, (), ())
+                    self._log.end("revert", "unknown", found)
                     return self._ending(UNKNOWN, found)
             time.sleep(_POLL)
         self._store.give_up(self.name)
-        self._log.end("revert", "ok", f"{reason}; {how}", (), ())
+        self._log.end("revert", "ok", f"{reason}; {how}")
         return self._ending(REVERTED, f"{reason}; {how}")
 
     def _restore(self, switch: Switch) -> str:
