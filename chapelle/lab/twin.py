@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -256,6 +256,31 @@ def status(settings: Settings) -> list[HostStatus]:
             )
         )
     return found
+
+
+def end(settings: Settings, hosts: Collection[str], say: Say = lambda _: None) -> int:
+    """End some nodes and forget them, their disks too. Returns how many of them were running.
+
+    Their cables go with them; `up` makes them anew. The last ones take the lab with them.
+
+    Raises:
+        RefusedError: not root.
+        ChapelleError: something does not go.
+    """
+    _require_means()
+    with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
+        known = notes.read(settings)
+        left = {n: h for n, h in known.hosts.items() if n not in hosts} if known else {}
+        if known and left:
+            groups = cgroup.Tree(settings)
+            running = groups.running().keys() & set(hosts)
+            groups.kill(running)
+            for name in hosts:
+                shutil.rmtree(node.folder(settings) / name, ignore_errors=True)
+            cables = tuple(c for c in known.cables if c.a.node in left and c.b.node in left)
+            notes.write(settings, msgspec.structs.replace(known, hosts=left, cables=cables))
+            return len(running)
+    return down(settings, say)
 
 
 def down(settings: Settings, say: Say = lambda _: None) -> int:

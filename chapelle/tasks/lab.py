@@ -19,6 +19,8 @@ SCOPE_HELP = {
     "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
 }
 
+PART_HELP = {name: SCOPE_HELP[name] for name in ("aisle", "rack")}
+
 
 @command(help=SCOPE_HELP)
 def up(
@@ -51,23 +53,35 @@ def up(
     print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
 
 
-@command()
-def down(_context: object) -> None:
-    """End all nodes of this state directory's lab and leave nothing of them."""
+@command(help=PART_HELP)
+def down(_context: object, aisle: str | None = None, rack: str | None = None) -> None:
+    """End all nodes of this state's lab, or those of an aisle or rack, and leave no disk."""
     from chapelle import lab
 
-    ended = lab.down(Settings.load(), _say)
-    print(f"{ended} nodes ended; nothing of the lab is left" if ended else "no node was running")
+    settings = Settings.load()
+    if aisle is None and rack is None:
+        ended = lab.down(settings, _say)
+        left = f"{ended} nodes ended; nothing of the lab is left"
+        print(left if ended else "no node was running")
+        return
+    names = _part(settings, aisle, rack)
+    print(f"{lab.end(settings, names, _say)} nodes ended, their disks thrown away")
 
 
-@command(help={"json": "Print the nodes as JSON."})
-def status(_context: object, json: bool = False) -> ExitCode:
+@command(help={**PART_HELP, "json": "Print the nodes as JSON."})
+def status(
+    _context: object, aisle: str | None = None, rack: str | None = None, json: bool = False
+) -> ExitCode:
     """Show how many nodes are up, and name those that are not: exit code 99 if there are any."""
     import msgspec
 
     from chapelle import lab
 
-    hosts = lab.status(Settings.load())
+    settings = Settings.load()
+    hosts = lab.status(settings)
+    if aisle is not None or rack is not None:
+        names = _part(settings, aisle, rack)
+        hosts = [host for host in hosts if host.name in names]
     wrong = [host for host in hosts if host.state != "up"]
     if json:
         print(msgspec.json.encode(hosts).decode())
@@ -110,6 +124,31 @@ def ssh(_context: object, host: str, command: str | None = None, user: str | Non
     sys.stdout.flush()
     login = ["-l", user] if user else []
     os.execv(program, [program, *login, host, *([command] if command else [])])  # noqa: S606
+
+
+def _part(settings: Settings, aisle: str | None, rack: str | None) -> set[str]:
+    """The nodes of the lab that stand there, switches too.
+
+    Raises:
+        InputError: there is none.
+    """
+    from chapelle import lab
+
+    known = lab.read(settings)
+    found = {
+        name
+        for name, host in (known.hosts if known else {}).items()
+        if aisle in {None, host.aisle} and rack in {None, host.rack}
+    }
+    if not found:
+        raise InputError(
+            "The lab has no node there.",
+            where="lab.json",
+            expected="an aisle's number or a rack's name with nodes of the lab",
+            found=", ".join(filter(None, (aisle, rack))),
+            remedy="list its nodes with: invoke lab.status --json",
+        )
+    return found
 
 
 def _datacentre(settings: Settings) -> Datacentre:

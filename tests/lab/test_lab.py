@@ -175,6 +175,15 @@ def renamed(servers: int, old: str, new: str) -> Datacentre:
     return Datacentre(Snapshot(msgspec.structs.replace(content, devices=tuple(devices))))
 
 
+def test_some_nodes_can_be_ended_and_the_others_stay(three, ssh_in) -> None:
+    assert lab.end(three, ["compute-a2-02"]) == 1
+    assert states(three) == {"compute-a2-01": "up", "compute-a2-03": "up"}
+    assert not (node.folder(three) / "compute-a2-02").exists()
+    lab.up(three, handmade.datacentre(3), HOSTS)
+    assert set(states(three).values()) == {"up"}
+    assert ssh_in(three)("compute-a2-02", "test -e /etc/kept").returncode == 1, "a new disk"
+
+
 def test_the_lab_follows_netbox_and_down_leaves_nothing(three, ssh_in) -> None:
     dc = renamed(3, "compute-a2-03", "compute-a2-99")
     said: list[str] = []
