@@ -5,7 +5,7 @@ in NetBox or in the code, and a plan of which something has moved is not applied
 """
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -245,31 +245,61 @@ def moved(
         only: the hosts that matter, when some are done already; None is all of them.
         own_statuses: by host, statuses that a run of this plan has itself set.
     """
-    lines = []
-    if plan.target != target:
-        lines.append(f"target: planned for {plan.target}, now {target}")
-    if plan.commit != commit:
-        lines.append(f"code: planned with commit {plan.commit}, now {commit}")
+    lines = moved_ground(plan, target=target, commit=commit)
     wanted = plan.by_name.keys() if only is None else only
     for host in plan.hosts:
         if host.name in wanted:
             lines += _moved_host(host, dc, kernel, (own_statuses or {}).get(host.name, ()))
     if only is None:
-        lines += _new_hosts(plan, dc)
+        lines += new_devices(plan, lambda scope: select(dc, scope).devices)
     return lines
+
+
+def moved_ground(plan: Plan, *, target: str, commit: str) -> list[str]:
+    """What of target and code is no longer as it was, one line each."""
+    lines = []
+    if plan.target != target:
+        lines.append(f"target: planned for {plan.target}, now {target}")
+    if plan.commit != commit:
+        lines.append(f"code: planned with commit {plan.commit}, now {commit}")
+    return lines
+
+
+def moved_device(
+    host: PlanHost, dc: Datacentre, own_statuses: Collection[str]
+) -> tuple[r.Device | None, list[str]]:
+    """The device of a host, if it is still that one, and what of name and status has moved."""
+    device = dc.devices.get(host.device_id)
+    if device is None:
+        return None, [f"{host.name}: gone from NetBox (device {host.device_id})"]
+    if device.name != host.name:
+        return None, [f"{host.name}: renamed to {device.name} (device {host.device_id})"]
+    if device.status != host.status and device.status not in own_statuses:
+        return device, [f"{host.name}: status was {host.status}, now {device.status}"]
+    return device, []
+
+
+def new_devices(plan: Plan, find: Callable[[Scope], Sequence[r.Device]]) -> list[str]:
+    """What is in the plan's scope by now and was not when it was made, one line each.
+
+    Arguments:
+        plan: the plan as it was made.
+        find: the devices of a scope; may raise InputError.
+    """
+    try:
+        devices = find(from_text(plan.scope))
+    except InputError as error:
+        return [f"{plan.scope}: {error.message}"]
+    known = {host.device_id for host in plan.hosts}
+    return [f"{d.name}: new in {plan.scope}" for d in devices if d.id not in known]
 
 
 def _moved_host(
     host: PlanHost, dc: Datacentre, kernel: Mapping[str, bool], own_statuses: Collection[str]
 ) -> list[str]:
-    device = dc.devices.get(host.device_id)
+    device, lines = moved_device(host, dc, own_statuses)
     if device is None:
-        return [f"{host.name}: gone from NetBox (device {host.device_id})"]
-    if device.name != host.name:
-        return [f"{host.name}: renamed to {device.name} (device {host.device_id})"]
-    lines = []
-    if device.status != host.status and device.status not in own_statuses:
-        lines.append(f"{host.name}: status was {host.status}, now {device.status}")
+        return lines
     try:
         now = _plan_host(dc, device, host.steps, kernel)
     except InputError as error:
@@ -285,12 +315,3 @@ def _moved_host(
     if changed:
         lines.append(f"{host.name}: intent changed in {', '.join(changed)}")
     return lines
-
-
-def _new_hosts(plan: Plan, dc: Datacentre) -> list[str]:
-    try:
-        devices = select(dc, from_text(plan.scope)).devices
-    except InputError as error:
-        return [f"{plan.scope}: {error.message}"]
-    known = {host.device_id for host in plan.hosts}
-    return [f"{d.name}: new in {plan.scope}" for d in devices if d.id not in known]

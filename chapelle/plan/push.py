@@ -8,12 +8,21 @@ on the device itself; a push applies that diff or nothing.
 import hashlib
 from collections.abc import Collection, Mapping
 
-from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.plan.plan import FORMAT, STEPS_OF, Plan, PlanHost, digest, place
+from chapelle.plan.plan import (
+    FORMAT,
+    STEPS_OF,
+    Plan,
+    PlanHost,
+    digest,
+    moved_device,
+    moved_ground,
+    new_devices,
+    place,
+)
 from chapelle.plan.rollout import MAX_BATCH, group_of, members, rollout
-from chapelle.plan.scope import from_text, select_switches
+from chapelle.plan.scope import select_switches
 
 CONFIGURATION = "configuration"
 DIFF = "diff"
@@ -99,42 +108,24 @@ def moved(
         only: the switches that matter, when some are done already; None is all of them.
         own_statuses: by name, statuses that a run of this plan has itself set.
     """
-    lines = []
-    if plan.target != target:
-        lines.append(f"target: planned for {plan.target}, now {target}")
-    if plan.commit != commit:
-        lines.append(f"code: planned with commit {plan.commit}, now {commit}")
+    lines = moved_ground(plan, target=target, commit=commit)
     for host in plan.hosts:
         if only is None or host.name in only:
             statuses = (own_statuses or {}).get(host.name, ())
             lines += _moved_switch(host, dc, configurations, statuses)
     if only is None and plan.kind == "push":
-        lines += _new_switches(plan, dc)
+        lines += new_devices(plan, lambda scope: select_switches(dc, scope).devices)
     return lines
 
 
 def _moved_switch(
     host: PlanHost, dc: Datacentre, configurations: Mapping[str, str], statuses: Collection[str]
 ) -> list[str]:
-    device = dc.devices.get(host.device_id)
+    device, lines = moved_device(host, dc, statuses)
     if device is None:
-        return [f"{host.name}: gone from NetBox (device {host.device_id})"]
-    if device.name != host.name:
-        return [f"{host.name}: renamed to {device.name} (device {host.device_id})"]
-    lines = []
-    if device.status != host.status and device.status not in statuses:
-        lines.append(f"{host.name}: status was {host.status}, now {device.status}")
+        return lines
     if group_of(dc, device) != host.domain:
         lines.append(f"{host.name}: group was {host.domain}, now {group_of(dc, device)}")
     if digest(configurations.get(host.name, "")) != host.intent[CONFIGURATION]:
         lines.append(f"{host.name}: its intended configuration is another one now")
     return lines
-
-
-def _new_switches(plan: Plan, dc: Datacentre) -> list[str]:
-    try:
-        devices = select_switches(dc, from_text(plan.scope)).devices
-    except InputError as error:
-        return [f"{plan.scope}: {error.message}"]
-    known = {host.device_id for host in plan.hosts}
-    return [f"{d.name}: new in {plan.scope}" for d in devices if d.id not in known]
