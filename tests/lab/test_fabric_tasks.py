@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from operating import Installation, kill
+from operating import Installation, kill, wait_until
 
 from chapelle import lab
 from chapelle.lab import faults
@@ -57,7 +57,9 @@ def test_planned_switches_become_active(here: Installation) -> None:
         assert device["custom_fields"]["chapelle_facts"]["version"]
         assert "applied, confirmed, and persisted" in here.entries(name)[0]
     assert here.lock() is None
-    for command in ("fabric.diff", "fabric.verify", "fabric.cabling"):
+    # LLDP speaks every half minute: a port that has just come up is not known at its far end yet.
+    wait_until(lambda: here.invoke("fabric.verify", SCOPE).code == 0, seconds=90)
+    for command in ("fabric.diff", "fabric.cabling"):
         assert here.invoke(command, SCOPE).code == 0, command
 
 
