@@ -143,3 +143,11 @@ def test_bad_input_is_refused(here: Installation, words: list[str], code: int, s
     assert done.code == code, done
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_lab_that_is_made_anew_has_new_switches(here: Installation) -> None:
+    assert here.invoke("fabric.push", ONE).code == 0
+    assert here.invoke("lab.down").code == 0
+    done = here.invoke("fabric.push", ONE, "--json")
+    assert done.code == 0, "nobody has changed a switch that is new"
+    assert done.outcomes == {A: "applied"}

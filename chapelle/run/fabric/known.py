@@ -1,7 +1,9 @@
 """What we know of each switch from the last time: the configuration that a run of ours left on it.
 
 It is compared with what runs there now, which tells what somebody else changed meanwhile (drift).
-A file for each device, below `fabric/known` in the state directory.
+A file for each device, below `fabric/known` in the state directory. Of a switch of the lab it lies
+with its disk, and goes with it: a node that is made anew is a new machine, and not one changed by
+somebody else.
 """
 
 import hashlib
@@ -12,6 +14,7 @@ import msgspec
 
 from chapelle.errors import ChapelleError
 from chapelle.files import write
+from chapelle.settings import Settings
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,11 +33,22 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     attempt: str = ""
 
 
-class Store:
-    """All that we know, in a directory."""
+def store_of(settings: Settings) -> "Store":
+    """What this installation knows."""
+    return Store(settings.state, lab=settings.target == "lab")
 
-    def __init__(self, state: Path) -> None:
-        self._directory = state / "fabric" / "known"
+
+class Store:
+    """All that we know.
+
+    Arguments:
+        state: the state directory.
+        lab: whether the switches are the lab's nodes.
+    """
+
+    def __init__(self, state: Path, *, lab: bool = False) -> None:
+        self._state = state
+        self._lab = lab
 
     def read(self, device: str) -> Known | None:
         """What we know of a switch, or None before the first time.
@@ -69,11 +83,14 @@ class Store:
             self._write(msgspec.structs.replace(known, attempt=""))
 
     def _path(self, device: str) -> Path:
-        return self._directory / f"{device}.json"
+        if self._lab:
+            return self._state / "lab" / "nodes" / device / "known.json"
+        return self._state / "fabric" / "known" / f"{device}.json"
 
     def _write(self, known: Known) -> None:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write(self._path(known.device), msgspec.json.format(msgspec.json.encode(known)) + b"\n")
+        path = self._path(known.device)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write(path, msgspec.json.format(msgspec.json.encode(known)) + b"\n")
 
 
 def digest(text: str) -> str:

@@ -10,7 +10,7 @@ from chapelle.model.outcome import Difference, Judgement
 from chapelle.model.switch import Facts
 from chapelle.run.fabric import expect, reach, survey
 from chapelle.run.fabric.connecting import connecting
-from chapelle.run.fabric.known import Store
+from chapelle.run.fabric.known import store_of
 from chapelle.run.fabric.standing import Stand
 from chapelle.run.fabric.survey import Gear, Look, Looks
 from chapelle.settings import Settings
@@ -20,7 +20,7 @@ def look(
     settings: Settings, gears: Mapping[str, Gear], *, facts: bool = False, forks: int
 ) -> Looks:
     """Look at switches."""
-    store = Store(settings.state)
+    store = store_of(settings)
     return survey.survey(gears, connecting(settings), store, forks=forks, facts=facts)
 
 

@@ -22,7 +22,7 @@ from chapelle.plan.scope import Scope
 from chapelle.run import prepare, resume
 from chapelle.run.fabric import expect, looking, standing
 from chapelle.run.fabric.connecting import connecting
-from chapelle.run.fabric.known import Store
+from chapelle.run.fabric.known import store_of
 from chapelle.run.fabric.netbox import Notes
 from chapelle.run.fabric.order import ADOPT, OVERWRITE, STOP, Limits
 from chapelle.run.fabric.rollout import Change, Rollout, Work
@@ -300,7 +300,7 @@ def _carry_out(
             journal=journal.path,
             changes={name: _change(gear) for name, gear in where.gears.items()},
             connect=connecting(settings),
-            store=Store(settings.state),
+            store=store_of(settings),
             limits=order.limits,
             forks=order.forks,
             serving=frozenset(expect.in_service(where.dc)),
