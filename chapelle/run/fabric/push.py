@@ -303,7 +303,8 @@ def _carry_out(
             store=store_of(settings),
             limits=order.limits,
             forks=order.forks,
-            serving=frozenset(expect.in_service(where.dc)),
+            # What is still to be changed may do anything now, whatever NetBox says of it.
+            serving=frozenset(expect.in_service(where.dc) - made.diffs.keys()),
             watch=watch,
             interrupt=interrupt,
             drift=order.drift,

@@ -79,7 +79,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
         limits: how long things may take.
         forks: how many switches at a time.
         drift: STOP, ADOPT, or OVERWRITE.
-        serving: the devices that are in service, as NetBox says.
+        serving: the devices that are in service, as NetBox says, and are not to be changed.
         watch: told of each event, from any thread.
         interrupt: whether the run was asked to stop.
         notes: how NetBox is told; None where it is not.
