@@ -15,18 +15,13 @@ from pathlib import Path
 import msgspec
 
 from chapelle.drivers.switch.contract import Target
-from chapelle.lab import boot, ca, cgroup, files, image, node, spec, wires
+from chapelle.lab import boot, ca, cabling, cgroup, files, image, node, spec, wires
 from chapelle.settings import Settings
 
 PREFIX = "chapelle-switch-"
 NAME = "leaf1"
 ADDRESS = "192.0.2.10"
 SERIAL = "FRR0TEST1"
-
-# What a switch's image has beside what a server's has.
-for package in ("frr", "frr-pythontools", "kmod"):
-    if package not in image.PACKAGES:
-        image.PACKAGES = (*image.PACKAGES, package)
 
 DAEMONS = """\
 bgpd=yes
@@ -127,7 +122,8 @@ def _start(settings: Settings, groups: cgroup.Tree) -> Node:
             source="",
             progress=lambda _done, _total: None,
         )
-        assert boots.run([one], []) == []
+        namespaces = cabling.Cabling(hub, {NAME: one}, (), {}).connect([one])
+        assert boots.run([one], [], namespaces) == []
     return Node(target=_target(settings), serial=SERIAL, pid=groups.running()[NAME])
 
 
