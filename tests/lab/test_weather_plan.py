@@ -60,7 +60,7 @@ def test_what_moved_is_named(here: Installation, plan: Path) -> None:
     query = {"device_id": device, "name": "bond0"}
     port = here.netbox("GET", "dcim/interfaces/", params=query).json()["results"][0]
     url = f"dcim/interfaces/{port['id']}/"
-    here.netbox("PATCH", url, json={"mtu": 1500})
+    here.netbox("PATCH", url, json={"mtu": 9100})
     try:
         said = refused(here, plan)
         assert f"{THREE}: status was active, now offline" in said
