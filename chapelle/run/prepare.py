@@ -15,6 +15,7 @@ from chapelle.errors import HostsFailedError, InputError
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.netbox import access, changes, seed, server, snapshot
+from chapelle.plan.plan import Plan
 from chapelle.run.commit import commit
 from chapelle.settings import Settings
 
@@ -194,3 +195,9 @@ def hosts(settings: Settings, dc: Datacentre, names: Collection[str], say: Say) 
 def nobody_answers(settings: Settings) -> bool:
     """Whether it is known, without asking them, that no host can answer: the lab is not up."""
     return settings.target == "lab" and lab.read(settings) is None
+
+
+def statuses(plan: Plan, dc: Datacentre) -> dict[str, str]:
+    """The status in NetBox of each host of a plan that NetBox still has, by name."""
+    devices = {host.name: dc.devices.get(host.device_id) for host in plan.hosts}
+    return {name: device.status for name, device in devices.items() if device}

@@ -5,7 +5,6 @@ scope -> NetBox -> snapshot -> checks -> hosts -> plan -> yes -> lock -> run -> 
 
 import tempfile
 import time
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -305,7 +304,7 @@ def _carry_out(
             settings=settings,
             plan=made,
             directory=folder.path,
-            statuses=_statuses(made, scene),
+            statuses=prepare.statuses(made, scene.dc),
             recorder=Recorder(journal, folder.run, steps, watch),
             interrupt=interrupt,
             **writing,
@@ -313,8 +312,3 @@ def _carry_out(
         result = Engine(work).run()
     folder.conclude(result, scene.netbox_url)
     return Done(result=result, netbox_url=scene.netbox_url, report=folder.report)
-
-
-def _statuses(made: Plan, scene: Scene) -> Mapping[str, str]:
-    devices = {host.name: scene.dc.devices.get(host.device_id) for host in made.hosts}
-    return {name: device.status for name, device in devices.items() if device}

@@ -11,7 +11,6 @@ import msgspec
 
 from chapelle import process
 from chapelle.errors import ExitCode, InputError, RefusedError
-from chapelle.model.datacentre import Datacentre
 from chapelle.netbox import writeback
 from chapelle.netbox.lock import Lock
 from chapelle.plan import plan as plans
@@ -308,7 +307,7 @@ def _carry_out(
             watch=watch,
             interrupt=interrupt,
             drift=order.drift,
-            notes=Notes(writer, recorder, made, _statuses(made, where.dc)),
+            notes=Notes(writer, recorder, made, prepare.statuses(made, where.dc)),
             lock=held,
         )
         result = Rollout(work, journal).run()
@@ -325,11 +324,6 @@ def _change(gear: Gear) -> Change:
         path=gear.path,
         not_exercised=gear.not_exercised,
     )
-
-
-def _statuses(made: Plan, dc: Datacentre) -> dict[str, str]:
-    devices = {host.name: dc.devices.get(host.device_id) for host in made.hosts}
-    return {name: device.status for name, device in devices.items() if device}
 
 
 # -- with the servers of an aisle -----------------------------------------------------------------
