@@ -77,9 +77,9 @@ def test_the_commands_of_a_how_to_do_what_it_says(name: str, installation: Setti
     if name == "day-2.md":  # "the servers provisioned once"
         given = [("invoke provision --aisle=2", 0), *given]
     if name == "fabric.md":
-        # What names a RUN is typed in test_fabric_tasks.py. LLDP takes half a minute to be known.
+        # What names a RUN is typed in test_fabric_tasks.py.
         given = [each for each in given if "RUN" not in each[0].split()]
-        given = [("invoke fabric.push --aisle=2", 0), ("sleep 30", 0), *given]
+        given = [("invoke provision --aisle=2", 0), *given]  # servers speak LLDP when provisioned
     for command, expected in given:
         done = subprocess.run(
             ["bash", "-c", as_on_one_rack(command)],

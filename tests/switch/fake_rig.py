@@ -1,6 +1,7 @@
 """The conformance suite's stand-ins: a device, its SSH server, and what a test does to it."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,6 @@ class FakeRig(Rig):
     platform: str
     second = 0.07
     seconds = 30
-    middle = 0.3
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         authorised = new_key(folder / "key")
@@ -39,6 +39,9 @@ class FakeRig(Rig):
     def make(self) -> Device:
         """The device."""
         raise NotImplementedError
+
+    def middle(self) -> None:
+        time.sleep(0.3)  # `slow` draws an apply out to more than that
 
     @contextlib.contextmanager
     def slow(self) -> Iterator[None]:

@@ -20,7 +20,6 @@ class FrrRig(Rig):
 
     serial = SERIAL
     hostname = "leaf1"
-    middle = 0.8
     neighbour = FAR
     peer = BgpPeer(vrf="default", family="evpn", peer="swp1", established=False)
     vni = Vni(vni=10010, kind="L2", up=True, vrf="default")
@@ -89,6 +88,10 @@ class FrrRig(Rig):
 
     def startup(self) -> str:
         return self.node.run("cat /etc/frr/frr.conf").removesuffix("end\n") + "end\n"
+
+    def middle(self) -> None:
+        at_work = "systemctl -q is-active chapelle-apply.service chapelle-revert-now.service"
+        self.node.run(f"for _ in $(seq 200); do {at_work} && exit; sleep 0.05; done; exit 1")
 
     def operator(self) -> contextlib.AbstractContextManager[None]:
         lines = ["sudo vtysh", "configure terminal", "interface swp2"]

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -55,9 +56,14 @@ class Proxy:
                     end.close()
         self._pairs.clear()
 
-    def reset_in(self, seconds: float) -> None:
-        """Cut all connections after a while."""
-        threading.Timer(seconds, self.reset).start()
+    def reset_after(self, wait: Callable[[], object]) -> None:
+        """Cut all connections when `wait`, which is called at once beside us, returns."""
+
+        def waited() -> None:
+            wait()
+            self.reset()
+
+        threading.Thread(target=waited, daemon=True).start()
 
     def _accept(self) -> None:
         while not self._closing.is_set():

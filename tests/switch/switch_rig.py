@@ -22,8 +22,7 @@ class Rig:
     """One switch under test; subclasses say how it is changed, spoilt, and looked into.
 
     `seconds` is what its revert is armed with when it shall fire, and `long` when not; `second` is
-    how long a second of the device takes, and `middle` after how many of ours an `apply` is half
-    done. The last five are what `facts` has.
+    how long a second of the device takes. The last five are what `facts` has.
     """
 
     target: Target
@@ -32,7 +31,6 @@ class Rig:
     seconds: int
     long: int = 300
     second: float = 1.0
-    middle: float
     neighbour: Neighbour
     peer: BgpPeer
     vni: Vni
@@ -61,6 +59,10 @@ class Rig:
 
     def disk_full(self) -> AbstractContextManager[None]:
         """No place on the device for its startup configuration."""
+        raise NotImplementedError
+
+    def middle(self) -> None:
+        """Wait until the device is in the middle of an `apply` or a `revert`."""
         raise NotImplementedError
 
     def slow(self) -> AbstractContextManager[None]:

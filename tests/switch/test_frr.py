@@ -128,7 +128,7 @@ def test_a_session_that_is_lost_while_it_goes_back_does_not_stop_it(
         switch.arm(NAME, frr.long)
         switch.apply(frr.changed(before))
     with frr.through_proxy(tmp_path) as (target, proxy), frr.open(target) as switch:
-        proxy.reset_in(frr.middle)
+        proxy.reset_after(frr.middle)
         with pytest.raises(UnreachableError):
             switch.revert(NAME)
     frr.until_running(before)

@@ -309,7 +309,7 @@ def test_a_reset_in_mid_configuration_ends_in_the_old_configuration(
     with rig.through_proxy(tmp_path) as (target, proxy), rig.open(target) as switch:
         switch.checkpoint(NAME)
         switch.arm(NAME, rig.seconds)
-        proxy.reset_in(rig.middle)
+        proxy.reset_after(rig.middle)
         with rig.slow(), pytest.raises(UnreachableError):
             switch.apply(rig.changed(before))
     rig.until_fired()
