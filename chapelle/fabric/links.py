@@ -28,11 +28,8 @@ from typing import Any
 
 from chapelle.fabric.render import FABRIC_MTU
 from chapelle.fabric.switch import Attachment, Overlay, Router, Switch, Vlan, Vrf
-
-# All files whose path begins so are ours; one that is not wanted any more goes.
-PREFIX = "/etc/systemd/network/20-chapelle-"
-SYSCTL = "/etc/sysctl.d/20-chapelle-fabric.conf"
-HEADER = "# Managed by chapelle (role fabric). The next run undoes changes that are made here.\n"
+from chapelle.model import linkfile
+from chapelle.model.linkfile import HEADER, PREFIX, SYSCTL
 
 BRIDGE = "br0"
 
@@ -56,16 +53,16 @@ BOND = (
 
 # A router that spreads flows over equal paths by their ports too, the inner ones of VXLAN included,
 # and whose links answer for their own addresses only, and ask with no other.
-ROUTER = """net.ipv4.ip_forward = 1
-net.ipv6.conf.all.forwarding = 1
-net.ipv4.fib_multipath_hash_policy = 1
-net.ipv6.fib_multipath_hash_policy = 1
-net.ipv4.conf.all.ignore_routes_with_linkdown = 1
-net.ipv4.conf.default.ignore_routes_with_linkdown = 1
-net.ipv6.conf.all.ignore_routes_with_linkdown = 1
-net.ipv6.conf.default.ignore_routes_with_linkdown = 1
-net.ipv4.conf.all.arp_ignore = 1
-net.ipv4.conf.all.arp_announce = 2
+ROUTER = """net.ipv4.ip_forward=1
+net.ipv6.conf.all.forwarding=1
+net.ipv4.fib_multipath_hash_policy=1
+net.ipv6.fib_multipath_hash_policy=1
+net.ipv4.conf.all.ignore_routes_with_linkdown=1
+net.ipv4.conf.default.ignore_routes_with_linkdown=1
+net.ipv6.conf.all.ignore_routes_with_linkdown=1
+net.ipv6.conf.default.ignore_routes_with_linkdown=1
+net.ipv4.conf.all.arp_ignore=1
+net.ipv4.conf.all.arp_announce=2
 """
 
 type File = dict[str, str]
@@ -94,6 +91,11 @@ def links(switch: Switch) -> list[File]:
             files += _vrf(router, vrf)
         files.append({"path": SYSCTL, "content": HEADER + ROUTER})
     return sorted(files, key=lambda file: file["path"])
+
+
+def text(switch: Switch) -> str:
+    """The same as sections of its configuration: what `render` gives has none of them."""
+    return linkfile.sections({file["path"]: file["content"] for file in links(switch)})
 
 
 def _fabric_port(name: str) -> Sections:

@@ -12,6 +12,7 @@ import re
 import msgspec
 
 from chapelle.errors import InputError
+from chapelle.model import linkfile
 
 
 class Platform(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +62,7 @@ FRR = Platform(
     slug="frr",
     group="bond{}",
     owned=(
+        linkfile.OURS,
         r"frr defaults \S+",
         r"evpn mh .*",
         r"vrf (?!(?:default|mgmt)$)\S+",

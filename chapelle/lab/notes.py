@@ -15,9 +15,6 @@ from chapelle.settings import Settings
 
 Say = Callable[[str], None]
 
-# What a switch's data plane is made of, of what a kernel may lack.
-FABRIC_LINKS = ("bonding", "vlan", "vrf", "vlan_filtering", "vxlan")
-
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
     """A node as `lab.json` has it.
@@ -144,11 +141,10 @@ def hosts_of(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None) -> 
 def not_exercised(lab: Lab) -> list[str]:
     """What of the datacentre's network the switches of this lab cannot do, one line each."""
     switches = [h.node for h in lab.hosts.values() if h.node.is_switch and h.node.kind == "nspawn"]
-    lacking = [kind for kind in FABRIC_LINKS if not lab.kernel.get(kind, False)]
-    if not switches or not lacking:
+    if not switches:
         return []
     return [
-        f"{len(switches)} switches run on this machine's kernel, which has no {', '.join(lacking)}:"
-        " their routing protocols and LLDP are real, their VLANs, VXLAN, VRFs, and bonds are not;"
-        " frames between servers go through a plain bridge"
+        f"{len(switches)} switches are containers: their routing protocols and LLDP are real, their"
+        " VLANs, VXLAN, VRFs, and bonds are not (nodes of --kind=uml have them); frames between"
+        " servers go through a plain bridge"
     ]

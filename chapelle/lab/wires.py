@@ -50,15 +50,12 @@ MS_REC = 0x4000
 MS_SLAVE = 0x80000
 MNT_DETACH = 2
 
-# What a slim kernel may lack; the keys of lab.json's `kernel`. VRF devices need a table.
+# What a slim kernel may lack; the keys of lab.json's `kernel`.
 LINK_KINDS: dict[str, dict[str, Any]] = {
     "bonding": {"kind": "bond"},
     "bridge": {"kind": "bridge"},
     "dummy": {"kind": "dummy"},
     "vlan": {"kind": "vlan", "vlan_id": 2},
-    "vlan_filtering": {"kind": "bridge", "br_vlan_filtering": 1},
-    "vrf": {"kind": "vrf", "vrf_table": 10},
-    "vxlan": {"kind": "vxlan", "vxlan_id": 10},
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)

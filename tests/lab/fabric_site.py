@@ -81,12 +81,19 @@ def _ends(content: r.Content, cable: r.Cable) -> set[int]:
 class Site:
     """The fabric and its controller. `sections` are what each switch is told to become."""
 
-    def __init__(self, settings: Settings, *, start: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        start: bool = True,
+        dc: Datacentre | None = None,
+        names: Sequence[str] = SWITCHES,
+    ) -> None:
         self.settings = settings
-        self.dc = datacentre()
+        self.dc = dc or datacentre()
         if start:
-            lab.up(settings, self.dc, SWITCHES)
-        devices = [self.dc.device(name) for name in SWITCHES]
+            lab.up(settings, self.dc, names)
+        devices = [self.dc.device(name) for name in names]
         self.gears: dict[str, Gear] = survey.gears(settings, self.dc, devices)
         self.store = Store(settings.state)
         self.connect = connecting(settings)

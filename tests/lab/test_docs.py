@@ -79,7 +79,10 @@ def test_the_commands_of_a_how_to_do_what_it_says(name: str, installation: Setti
     if name == "fabric.md":
         # What names a RUN is typed in test_fabric_tasks.py.
         given = [each for each in given if "RUN" not in each[0].split()]
-        given = [("invoke provision --aisle=2", 0), *given]  # servers speak LLDP when provisioned
+        # An aisle's provision brings its switches up too, a rack's does not; and servers speak LLDP
+        # when they are provisioned.
+        before = ("lab.up --aisle=2 --switches", "fabric.push --aisle=2", "provision --aisle=2")
+        given = [*((f"invoke {command}", 0) for command in before), *given]
     for command, expected in given:
         done = subprocess.run(
             ["bash", "-c", as_on_one_rack(command)],

@@ -41,8 +41,10 @@ class FrrRig(Rig):
         """Bring it back to its first configuration, whatever a test has made of it."""
         self.node.run(
             "systemctl stop chapelle-revert.timer chapelle-revert.service chapelle-apply.service"
-            " 2>/dev/null || :; rm -rf /run/chapelle /var/lib/chapelle/checkpoints/*;"
-            "systemctl reset-failed"
+            " 2>/dev/null || :; cd /var/lib/chapelle 2>/dev/null && rm -rf checkpoints/* links-*;"
+            "rm -rf /run/chapelle;"
+            "rm -f /etc/systemd/network/20-chapelle-* /etc/sysctl.d/20-chapelle-*;"
+            "ip link delete br9 2>/dev/null || :; systemctl reset-failed; systemctl start frr"
         )
         if self.node.run("vtysh -c 'show running-config no-header'") != FIRST:
             reload = "/usr/lib/frr/frr-reload.py"

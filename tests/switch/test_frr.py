@@ -1,5 +1,6 @@
 """What only FRR does: daemons that may be down, a lock of our own, a timer of systemd."""
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from chapelle.drivers.switch.contract import (
     SwitchError,
     UnreachableError,
 )
+from chapelle.model import linkfile
 
 pytestmark = [pytest.mark.lab]
 
@@ -166,7 +168,8 @@ def test_only_the_latest_checkpoints_are_kept(frr: FrrRig) -> None:
         with pytest.raises(SwitchError, match="name"):
             switch.checkpoint("../frr")
     kept = frr.node.run("ls /var/lib/chapelle/checkpoints").split()
-    assert kept == [f"chapelle-{number:02d}.conf" for number in range(2, 12)]
+    names = [f"chapelle-{number:02d}" for number in range(2, 12)]
+    assert kept == [f"{name}.{kind}" for name in names for kind in ("conf", "links")]
     assert frr.node.run("stat -c %a /var/lib/chapelle/checkpoints").strip() == "700"
 
 
@@ -187,3 +190,114 @@ def test_a_full_disk_is_said_before_anything_is_armed(frr: FrrRig) -> None:
             frr.node.run("umount /var/lib/chapelle/checkpoints")
         assert switch.pending() is None
         assert switch.running() == before
+
+
+# -- links ----------------------------------------------------------------------------------------
+
+BRIDGE = linkfile.sections(
+    {
+        f"{linkfile.PREFIX}br9.netdev": "[NetDev]\nName=br9\nKind=bridge\n",
+        f"{linkfile.PREFIX}br9.network": "[Match]\nName=br9\n\n"
+        "[Network]\nConfigureWithoutCarrier=yes\nAddress=192.0.2.65/32\n",
+        linkfile.SYSCTL: "net.ipv4.conf.all.arp_announce=2\n",
+    }
+)
+
+
+def addresses(frr: FrrRig) -> str:
+    return frr.node.run("ip -o -4 address show dev br9 2>/dev/null || :")
+
+
+def with_bridge(frr: FrrRig) -> tuple[str, str]:
+    """Apply a candidate with a link more; what ran before, and runs now."""
+    with frr.open() as switch:
+        before = switch.running()
+        wanted = BRIDGE + frr.changed(before)
+        switch.check(wanted)
+        assert "br9.netdev" in switch.diff(wanted)
+        switch.checkpoint(NAME)
+        switch.arm(NAME, frr.long)
+        switch.apply(wanted)
+        assert switch.running() == wanted
+        assert switch.diff(wanted) == ""
+    assert "192.0.2.65/32" in addresses(frr)
+    assert frr.node.run("sysctl -n net.ipv4.conf.all.arp_announce").strip() == "2"
+    return before, wanted
+
+
+def test_links_are_part_of_the_configuration(frr: FrrRig) -> None:
+    before, _ = with_bridge(frr)
+    with frr.open() as switch:
+        switch.confirm(NAME)
+        switch.persist()
+        assert frr.node.run("ls /var/lib/chapelle/links-before 2>/dev/null || :") == ""
+        switch.revert(NAME)
+        assert switch.running() == before
+    assert addresses(frr) == ""
+    assert frr.node.run("ls /etc/systemd/network /etc/sysctl.d | grep 20-chapelle || :") == ""
+
+
+def test_links_go_back_by_themselves(frr: FrrRig) -> None:
+    before, _ = with_bridge(frr)
+    frr.node.run("systemctl start chapelle-revert.service")  # as the timer would
+    frr.until_running(before)
+    assert addresses(frr) == ""
+
+
+def test_a_switch_that_starts_before_a_change_is_persisted_has_its_old_links(frr: FrrRig) -> None:
+    with_bridge(frr)
+    assert frr.node.run("systemctl is-enabled chapelle-links.service").strip() == "enabled"
+    frr.node.run("systemctl start chapelle-links.service")
+    assert frr.node.run("ls /etc/systemd/network /etc/sysctl.d | grep 20-chapelle || :") == ""
+
+
+def test_a_change_of_links_that_is_cut_off_in_the_middle_goes_back(frr: FrrRig) -> None:
+    with frr.open() as switch:
+        before = switch.running()
+        switch.checkpoint(NAME)
+        switch.arm(NAME, frr.long)
+        cut = threading.Thread(target=stop_in_the_middle, args=(frr,))
+        cut.start()
+        with pytest.raises(SwitchError):
+            switch.apply(BRIDGE + frr.changed(before))
+        cut.join()
+        switch.revert(NAME)
+        assert switch.running() == before
+    assert addresses(frr) == ""
+
+
+def stop_in_the_middle(frr: FrrRig) -> None:
+    """Kill what changes the links while FRRouting is stopped for it."""
+    frr.node.run(
+        "for _ in $(seq 400); do [ -e /run/chapelle/links-busy ] && break; sleep 0.02; done;"
+        "systemctl kill --signal=KILL chapelle-apply.service"
+    )
+
+
+def test_a_link_that_cannot_be_made_is_an_error(frr: FrrRig) -> None:
+    path = f"{linkfile.PREFIX}x.netdev"
+    bad = linkfile.section(path, "[NetDev]\nName=x9\nKind=vxlan\n\n[VXLAN]\nVNI=99999999\n")
+    with frr.open() as switch:
+        before = switch.running()
+        switch.checkpoint(NAME)
+        switch.arm(NAME, frr.long)
+        with pytest.raises(SwitchError, match="x9"):
+            switch.apply(bad + before)
+        switch.revert(NAME)
+        assert switch.running() == before
+
+
+def test_a_file_that_is_not_ours_is_refused(frr: FrrRig) -> None:
+    with frr.open() as switch:
+        wanted = linkfile.section("/etc/passwd", "x=1\n") + switch.running()
+        with pytest.raises(CandidateError, match="/etc/passwd"):
+            switch.check(wanted)
+
+
+def test_a_comment_that_somebody_made_is_no_difference(frr: FrrRig) -> None:
+    with_bridge(frr)
+    path = f"{linkfile.PREFIX}br9.network"
+    frr.node.run(f"echo '# by hand' >>{path}")
+    with frr.open() as switch:
+        assert switch.diff(switch.running()) == ""
+        switch.revert(NAME)

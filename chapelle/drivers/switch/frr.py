@@ -10,9 +10,12 @@ configuration mode at once, and a refused line leaves the lines before it applie
 - a timer of the switch's own systemd goes back to the checkpoint, whether or not we are there;
 - only one session of ours at a time may change anything: it holds a lock in /run/chapelle.
 
+The kernel's links are part of the configuration, as sections `file PATH` (`model.linkfile`): the
+files that networkd makes them of. Where they change, FRRouting is stopped meanwhile (frr_links.sh).
+
 Running and startup configuration are apart until `persist`: a restart of the switch, armed or not,
-comes up with the old frr.conf. Sources: FRR 8.4 user guide, "VTY shell" and "frr-reload.py";
-systemd-run(1); the figures in the project's notes were measured on Debian 12.
+comes up with the old frr.conf and the old links. Sources: FRR 8.4 user guide, "VTY shell" and
+"frr-reload.py"; systemd-run(1); the figures in the project's notes were measured on Debian 12.
 """
 
 import re
@@ -21,20 +24,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chapelle.drivers.switch import frr_facts, names
+from chapelle.drivers.switch import frr_facts, frr_links, names
 from chapelle.drivers.switch.contract import (
     CandidateError,
     Pending,
     SwitchError,
     Target,
 )
+from chapelle.drivers.switch.frr_links import LIBRARY, RUN
 from chapelle.drivers.switch.shell import Done, Shell
+from chapelle.model import linkfile
 from chapelle.model.switch import Facts, Identity
 
 KEPT = 10  # checkpoints
 RELOAD = "/usr/lib/frr/frr-reload.py"
-RUN = "/run/chapelle"
-LIBRARY = "/var/lib/chapelle"
 CANDIDATE = f"{RUN}/inbox/candidate.conf"
 DAEMONS = "/etc/frr/daemons"
 
@@ -113,6 +116,10 @@ class Frr:
 
     def running(self) -> str:
         """See the contract. One process of vtysh shows it, between two looks at the daemons."""
+        return linkfile.sections(frr_links.read(self._shell)) + self._in_frr()
+
+    def _in_frr(self) -> str:
+        """What runs in FRRouting."""
         script = f"""
             cat {DAEMONS}; echo {END}
             exec timeout {ANSWERING} vtysh -c 'show daemons' -c 'show running-config no-header' \\
@@ -156,26 +163,29 @@ class Frr:
     def diff(self, candidate: str) -> str:
         """See the contract: what `frr-reload.py --test` would delete, and what it would add."""
         self.check(candidate)
-        return self._difference(CANDIDATE)
+        return self._difference(CANDIDATE) + frr_links.difference(self._shell, frr_links.CANDIDATE)
 
     def checkpoint(self, name: str) -> str:
         """See the contract; it is kept in /var/lib/chapelle/checkpoints, the latest ten."""
         path = _checkpoint(name)
-        text = self.running()
+        files, text = frr_links.read(self._shell), self._in_frr()
         self._shell.session.put(self._inbox("checkpoint.conf"), text)
         script = f"""
             umask 077; mkdir -p {LIBRARY}/checkpoints; cd {LIBRARY}/checkpoints
+            rm -rf "${{1%.conf}}.links"; cp -r {frr_links.CANDIDATE} "${{1%.conf}}.links"
             cp {RUN}/inbox/checkpoint.conf .new; cmp .new {RUN}/inbox/checkpoint.conf
             sync .new; mv .new "$1"; sync .
-            ls -t | tail -n +{KEPT + 1} | while read -r old; do rm -f "$old"; done"""
+            ls -t | grep 'conf$' | tail -n +{KEPT + 1} | while read -r old; do
+              rm -rf "$old" "${{old%.conf}}.links"
+            done"""
+        frr_links.put(self._shell, files)
         self._shell.must(script, path, purpose="keep a checkpoint")
-        return text
+        return linkfile.sections(files) + text
 
     def arm(self, name: str, seconds: int) -> None:
         """See the contract. The timer is systemd's, and needs neither us nor a network."""
         path = _checkpoint(name)
         self._lock()
-        self._send_revert()
         script = f"""
             [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
             cd {RUN}
@@ -206,19 +216,24 @@ class Frr:
             raise names.not_armed(self._target, "nothing was applied")
         self._put(candidate)
         script = f"""
-            mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf; rm -f {RUN}/apply/log
+            rm -rf {RUN}/apply; mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf
             cp {CANDIDATE} {RUN}/apply/frr.conf; cmp {CANDIDATE} {RUN}/apply/frr.conf
+            cp -r {frr_links.CANDIDATE} {RUN}/apply/links
             systemctl reset-failed chapelle-apply.service 2>/dev/null || :
             systemd-run --quiet --wait --collect --unit=chapelle-apply /bin/sh -c '
               exec 8>{RUN}/reload; flock -n 8 || exit 1; [ -e {RUN}/armed ] || exit 1
+              /bin/sh {LIBRARY}/links.sh {RUN}/apply/links >{RUN}/apply/links.log 2>&1 || exit 1
+              touch {RUN}/apply/linked
               exec {RELOAD} --reload --confdir {RUN}/apply {RUN}/apply/frr.conf \\
                 >{RUN}/apply/log 2>&1' || :
             [ -e {RUN}/armed ] || {{ echo "the revert has fired meanwhile"; exit 4; }}
+            [ -e {RUN}/apply/linked ] || {{ cat {RUN}/apply/links.log || :; exit 5; }}
             grep -aE "%|rror|ailed" {RUN}/apply/log | tail -n 5 || :"""
         done = self._shell.root(script, timeout=min(pending.seconds + 30.0, RELOADING))
         if done.status != 0:
             raise self._shell.failed("apply the candidate", done)
         left = self._difference(f"{RUN}/apply/frr.conf")
+        left += frr_links.difference(self._shell, f"{RUN}/apply/links")
         if left:
             raise names.partly(self._target, " / ".join((done.text + left).split("\n")))
 
@@ -242,7 +257,7 @@ class Frr:
     def revert(self, name: str) -> None:
         """See the contract. A unit of systemd does it, which a lost session does not stop."""
         path = _checkpoint(name)
-        self._send_revert()
+        self._inbox("")
         script = f"""
             [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
             mkdir -p {RUN}/revert; rm -f {RUN}/revert/log
@@ -264,15 +279,16 @@ class Frr:
         self._lock()
         if self.pending() is not None:
             raise names.not_confirmed(self._target)
-        text = self.running()
+        links, text = frr_links.read(self._shell), self._in_frr()
         self._shell.session.put(self._inbox("startup.conf"), text.removesuffix("end\n"))
         script = f"""
             cd /etc/frr; trap 'rm -f .chapelle.new' EXIT
             cp {RUN}/inbox/startup.conf .chapelle.new; cmp {RUN}/inbox/startup.conf .chapelle.new
             chown frr:frr .chapelle.new; chmod 640 .chapelle.new; sync .chapelle.new
-            mv .chapelle.new frr.conf; sync .; cmp {RUN}/inbox/startup.conf frr.conf"""
+            mv .chapelle.new frr.conf; rm -rf {LIBRARY}/links-before; sync .
+            cmp {RUN}/inbox/startup.conf frr.conf"""
         self._shell.must(script, purpose="write /etc/frr/frr.conf, which is as it was")
-        if self.running() != text:
+        if (frr_links.read(self._shell), self._in_frr()) != (links, text):
             raise names.not_persisted(self._target)
 
     def pending(self) -> Pending | None:
@@ -331,14 +347,17 @@ class Frr:
                 remedy="journalctl -u frr; systemctl restart frr. Do not write the configuration",
             )
 
-    def _send_revert(self) -> None:
-        """See that the switch has the script that goes back."""
-        text = (Path(__file__).parent / "frr_revert.sh").read_text()
-        self._shell.session.put(self._inbox("revert.sh"), text)
+    def _send_tools(self) -> None:
+        """See that the switch has the scripts that change its links, and that go back."""
+        for name in ("links.sh", "revert.sh"):
+            text = (Path(__file__).parent / f"frr_{name}").read_text()
+            self._shell.session.put(f"{RUN}/inbox/{name}", text)
         script = f"""
             install -d -m 0700 {LIBRARY}; cd {LIBRARY}
-            install -m 0700 {RUN}/inbox/revert.sh .revert.sh; cmp {RUN}/inbox/revert.sh .revert.sh
-            mv .revert.sh revert.sh"""
+            for name in links.sh revert.sh; do
+              install -m 0700 "{RUN}/inbox/$name" ".$name"; cmp "{RUN}/inbox/$name" ".$name"
+              mv ".$name" "$name"
+            done"""
         self._shell.must(script, purpose="keep what goes back")
 
     def _inbox(self, name: str) -> str:
@@ -346,11 +365,20 @@ class Frr:
         if not self._welcome:
             script = f'install -d -m 0755 {RUN}; install -d -m 0700 -o "$SUDO_UID" {RUN}/inbox'
             self._shell.must(script, purpose="take a file")
+            self._send_tools()
             self._welcome = True
         return f"{RUN}/inbox/{name}"
 
     def _put(self, candidate: str) -> None:
-        self._shell.session.put(self._inbox("candidate.conf"), candidate)
+        files, text = linkfile.split(candidate)
+        for path in files:
+            if not re.fullmatch(linkfile.OURS, f"file {path}"):
+                number = candidate.splitlines().index(f"file {path}") + 1
+                raise names.refused(
+                    self._target, number, path, "not one of the files that are ours"
+                )
+        self._shell.session.put(self._inbox("candidate.conf"), text)
+        frr_links.put(self._shell, files)
 
     def _lock(self) -> None:
         """Hold the lock until the session ends, in whatever way.

@@ -6,7 +6,9 @@
 # that name has decided, and rename(2) lets only one do so.
 
 set -u
-checkpoint=/var/lib/chapelle/checkpoints/$1.conf
+library=/var/lib/chapelle
+checkpoint=$library/checkpoints/$1.conf
+links=$library/checkpoints/$1.links
 run=/run/chapelle
 reload=/usr/lib/frr/frr-reload.py
 
@@ -25,7 +27,9 @@ mkdir -p "$run/revert"
 : >"$run/revert/vtysh.conf"
 cp "$checkpoint" "$run/revert/frr.conf" || exit 1
 
-# Its exit status proves nothing in either direction; an empty difference does. A daemon that is
+/bin/sh "$library/links.sh" "$links" >"$run/revert/links.log" 2>&1 || cat "$run/revert/links.log"
+
+# The exit status of a reload proves nothing in either direction; an empty difference does. A daemon that is
 # down gets half a minute to come back.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   "$reload" --reload --confdir "$run/revert" "$run/revert/frr.conf" >"$run/revert/log" 2>&1

@@ -77,12 +77,10 @@ def _at_site(settings: Settings, name: str, platform: str, ip: str) -> Target:
     )
 
 
-def carries_overlay(settings: Settings, name: str) -> bool:
-    """Whether the switch's kernel has what an overlay needs; those of the lab may lack it."""
+def has_links(settings: Settings, name: str) -> bool:
+    """Whether the switch's data plane is its own; a container of the lab has a plain bridge."""
     if settings.target != "lab":
         return True
     known = lab.read(settings)
     host = known.hosts.get(name) if known else None
-    if host is not None and host.node.kind == "uml":
-        return True
-    return bool(known and known.kernel.get("vrf") and known.kernel.get("vlan_filtering"))
+    return host is not None and host.node.kind == "uml"

@@ -8,7 +8,7 @@ import msgspec
 from chapelle.checks.fabric import Expected
 from chapelle.drivers.switch.contract import Target
 from chapelle.errors import ChapelleError
-from chapelle.fabric import intent, ownership, render
+from chapelle.fabric import intent, links, ownership, platforms, render
 from chapelle.fabric.switch import Switch as Intended
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
@@ -62,12 +62,18 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     pending: str = ""
 
 
-# What is said of a switch in the lab whose kernel has too little.
-NO_OVERLAY = "VNIs: not looked at (this kernel has no VRFs, or no VLANs on bridges)"
+# What is said of a switch in the lab that is a container.
+NO_LINKS = "links and VNIs: not there (a container has a plain bridge instead)"
 
 
 def _overlaid(intended: Intended) -> bool:
     return any(vlan.overlay for vlan in intended.vlans) or bool(intended.vrfs)
+
+
+def _sections(intended: Intended, *, links_too: bool) -> str:
+    """Our sections; with those of the links where FRRouting does not make them itself."""
+    has_links = links_too and intended.platform == platforms.FRR.slug
+    return (links.text(intended) if has_links else "") + render.render(intended)
 
 
 type Looks = dict[str, Look | ChapelleError]
@@ -93,14 +99,14 @@ def gears(
     for device in devices:
         intended = intent.intent(dc, device)
         name = device.name or ""
-        able = not reachable or reach.carries_overlay(settings, name)
+        able = not reachable or reach.has_links(settings, name)
         found[name] = Gear(
             device=device,
             target=reach.target(settings, dc, device),
-            sections=render.render(intended),
+            sections=_sections(intended, links_too=able),
             expected=expect.expected(dc, device, intended, vnis=able),
             path=management.path_of(dc, device),
-            not_exercised=() if able or not _overlaid(intended) else (NO_OVERLAY,),
+            not_exercised=() if able or not _overlaid(intended) else (NO_LINKS,),
         )
     return found
 

@@ -1,0 +1,179 @@
+"""The fabric's data plane between kernels of their own: who reaches whom, and what is lost when.
+
+Two spines, two leaf pairs, a border leaf, and four servers on two leafs each, in two tenants. All
+is configured as in production: the switches by a push from nothing, the servers' links by the files
+that the role `network` writes. Losses are printed (`-s` shows them); what a test demands of them is
+only that it ends, and in less time than anybody would call an outage.
+"""
+
+import itertools
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import full_site
+import pytest
+from fabric_site import Site, outcomes, step
+from test_lab_full_kernel import KINDS, LEFT, NAMES, RIGHT
+from test_lab_switches import until
+
+from chapelle import lab
+from chapelle.lab import faults, uml
+from chapelle.model import linkfile
+from chapelle.plan import networkd
+from chapelle.plan.hostvars import hostvars
+from chapelle.run.fabric.order import Limits
+from chapelle.settings import Settings
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which(uml.PROGRAM), reason=f"needs {uml.PACKAGE}"),
+]
+
+LIMITS = Limits(settle=90.0, drain=2.0)
+CITY, TENANT = full_site.CITY, full_site.TENANT
+ADDRESS = {
+    CITY[0]: "10.64.2.11",
+    CITY[1]: "10.64.2.27",
+    TENANT[0]: "10.64.3.11",
+    TENANT[1]: "10.64.3.12",
+}
+STORAGE = "10.65.2.27"  # the tagged VLAN of CITY[1]
+
+EVERY = 0.05  # seconds between two packets
+SOON = 15.0  # seconds without an answer that nobody would call an outage
+
+# The way to the operators is that of management; the default route is the one of the data ports.
+MANAGEMENT = """
+mkdir -p /etc/systemd/network/05-install.network.d
+cat >/etc/systemd/network/05-install.network.d/management.conf <<'END'
+[Route]
+Destination=10.64.0.0/24
+Gateway=10.66.2.1
+END
+sed -i /^Gateway=/d /etc/systemd/network/05-install.network
+"""
+
+
+@pytest.fixture(scope="module")
+def site(new_lab: Callable[[], Settings]) -> Site:
+    """Everything up and configured from nothing."""
+    settings, dc = new_lab(), full_site.datacentre()
+    lab.up(settings, dc, NAMES, kinds=KINDS)
+    made = Site(settings, start=False, dc=dc, names=full_site.SWITCHES)
+    result = made.push(sections_of(made), limits=LIMITS)
+    assert outcomes(result) == dict.fromkeys(full_site.SWITCHES, "applied"), result.stopped
+    for name in full_site.SERVERS:
+        wanted = networkd.files(hostvars(dc, dc.device(name), {})["network_links"])
+        files = "".join(f"cat >{f['path']} <<'END'\n{f['content']}END\n" for f in wanted)
+        faults.run(settings, name, f"{MANAGEMENT}{files}systemctl restart systemd-networkd")
+    for one, other in ((CITY[0], CITY[1]), (TENANT[0], TENANT[1])):
+        assert until(120, lambda a=one, b=other: reaches(made, a, ADDRESS[b])), (one, other)
+    return made
+
+
+def sections_of(site: Site) -> dict[str, str]:
+    return {name: gear.sections for name, gear in site.gears.items()}
+
+
+def reaches(site: Site, name: str, address: str, options: str = "") -> bool:
+    said = faults.run(site.settings, name, f"ping -c3 -i0.2 -W1 {options} {address} || :")
+    return " 0% packet loss" in said
+
+
+@contextmanager
+def pinging(site: Site, name: str, address: str, what: str) -> Iterator[None]:
+    """What happens meanwhile must not keep answers away for long; the longest gap is printed."""
+    command = f"setsid ping -n -i{EVERY} -D {address} >/run/pings 2>&1 &"
+    faults.run(site.settings, name, command)
+    time.sleep(3)
+    yield
+    time.sleep(3)
+    said = faults.run(site.settings, name, "pkill -INT -x ping; sleep 1; cat /run/pings")
+    times = [float(each) for each in re.findall(r"^\[([\d.]+)\] .*icmp_seq", said, re.MULTILINE)]
+    gap = max(later - earlier for earlier, later in itertools.pairwise(times))
+    sent, received = map(int, re.findall(r"(\d+) packets transmitted, (\d+) received", said)[0])
+    print(f"{what}: {sent - received} of {sent} packets lost, {gap:.2f} s without an answer")
+    assert gap < SOON
+
+
+# -- who reaches whom -----------------------------------------------------------------------------
+
+
+def test_a_push_from_nothing_is_unchanged_afterwards(site: Site) -> None:
+    result = site.push(sections_of(site), limits=LIMITS)
+    assert outcomes(result) == dict.fromkeys(full_site.SWITCHES, "unchanged"), result.stopped
+
+
+def test_servers_reach_their_gateway_and_their_own_tenant_across_leafs(site: Site) -> None:
+    for tenant, gateway in ((CITY, "10.64.2.1"), (TENANT, "10.64.3.1")):
+        for one, other in (tenant, tenant[::-1]):
+            assert reaches(site, one, gateway), one
+            assert reaches(site, one, ADDRESS[other]), one
+    assert reaches(site, CITY[0], STORAGE), "a VLAN without gateway"
+    assert reaches(site, CITY[0], ADDRESS[CITY[1]], "-s 8900 -M do"), "jumbo frames"
+
+
+def test_no_tenant_reaches_another(site: Site) -> None:
+    for one in CITY:
+        for other in TENANT:
+            assert not reaches(site, one, ADDRESS[other])
+            assert not reaches(site, other, ADDRESS[one])
+    # From the other side's gateway and from the switches' own table there is no way either.
+    assert not reaches(site, CITY[0], "10.64.3.1")
+    assert not reaches(site, LEFT, ADDRESS[CITY[0]])
+
+
+# -- what is lost ---------------------------------------------------------------------------------
+
+
+def test_a_link_is_cut_and_mended(site: Site) -> None:
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a server's link cut"):
+        faults.unplug(site.settings, CITY[0], "eno1")
+        time.sleep(8)
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a server's link mended"):
+        faults.plug(site.settings, CITY[0], "eno1")
+        time.sleep(20)
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a leaf's uplink cut"):
+        faults.unplug(site.settings, LEFT, "swp49")
+        time.sleep(8)
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a leaf's uplink mended"):
+        faults.plug(site.settings, LEFT, "swp49")
+        time.sleep(20)
+
+
+def test_a_change_of_links_costs_little(site: Site) -> None:
+    more = linkfile.section(f"{linkfile.PREFIX}spare.netdev", "[NetDev]\nName=spare\nKind=bridge\n")
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a push that changes a leaf's links"):
+        result = site.push({LEFT: more + site.gears[LEFT].sections}, limits=LIMITS)
+    assert outcomes(result) == {LEFT: "applied"}, result.stopped
+    result = site.push({LEFT: site.gears[LEFT].sections}, limits=LIMITS)
+    assert outcomes(result) == {LEFT: "applied"}, result.stopped
+
+
+def test_a_push_that_breaks_management_reverts_itself(site: Site) -> None:
+    """The switch takes the operators' own address for one of its own, and answers nobody."""
+    bad = site.with_line(LEFT, "ip address 10.66.2.1/32")
+    limits = Limits(revert=60, management=60, settle=30.0)
+    with pinging(
+        site, CITY[0], ADDRESS[CITY[1]], "a push that breaks management, and its way back"
+    ):
+        result = site.push({LEFT: bad}, limits=limits)
+    assert outcomes(result) == {LEFT: "reverted"}
+    assert "by itself" in step(result, LEFT, "revert")
+    assert "10.66.2.1/32" not in site.vtysh(LEFT, "show running-config")
+
+
+def test_a_leaf_is_killed_and_comes_back_as_it_was(site: Site) -> None:
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a leaf killed"):
+        faults.kill(site.settings, RIGHT)
+        time.sleep(10)
+    with pinging(site, CITY[0], ADDRESS[CITY[1]], "a leaf that comes back"):
+        lab.up(site.settings, site.dc, NAMES, kinds=KINDS)
+        time.sleep(60)
+    result = site.push({RIGHT: site.gears[RIGHT].sections}, limits=LIMITS)
+    assert outcomes(result) == {RIGHT: "unchanged"}, "it starts with what was persisted"
+    assert reaches(site, CITY[0], ADDRESS[CITY[1]])
