@@ -224,6 +224,20 @@ class Journal:
         """The ids of all runs of a kind, the latest first."""
         return [record.id for record in self.runs() if record.kind == kind]
 
+    def took(self, *, kind: str, scope: str, target: str) -> float | None:
+        """How many seconds the latest run like this took that went through at one go, if any did.
+
+        A run that was resumed had nobody at work in between.
+        """
+        row = self._db.execute(
+            "SELECT finished - started FROM runs WHERE kind=? AND scope=? AND target=?"
+            " AND dry_run=0 AND exit_code IN (0, 99) AND 1="
+            "(SELECT count(*) FROM events WHERE events.run=runs.id AND events.kind='run-started')"
+            " ORDER BY started DESC LIMIT 1",
+            (kind, scope, target),
+        ).fetchone()
+        return float(row[0]) if row else None
+
     def run(self, run: str) -> RunRecord:
         """One run.
 

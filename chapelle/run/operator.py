@@ -31,8 +31,8 @@ class Operator(Protocol):
     def confirm(self, plan: Plan) -> None:
         """Ask whether the plan may be carried out, and raise RefusedError if not."""
 
-    def watch(self, plan: Plan) -> AbstractContextManager[Watcher]:
-        """Show a run as it happens."""
+    def watch(self, plan: Plan, took: float | None) -> AbstractContextManager[Watcher]:
+        """Show a run as it happens; `took` is how many seconds such a run took before, if known."""
 
     def conclude(self, done: Done) -> None:
         """Tell how a run ended that another one follows."""

@@ -299,7 +299,8 @@ def _carry_out(
     **writing: Any,
 ) -> Done:
     steps = STEPS if writing else STEPS[:-1]
-    with operator.watch(made) as watch:
+    took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
+    with operator.watch(made, took) as watch:
         work = Work(
             settings=settings,
             plan=made,

@@ -73,11 +73,12 @@ class Terminal:
             summary.print_summary(done.result, netbox_url=done.netbox_url, report=report)
 
     @contextmanager
-    def watch(self, plan: Plan) -> Iterator[Watcher]:
-        """Show a run as it happens."""
+    def watch(self, plan: Plan, took: float | None) -> Iterator[Watcher]:
+        """Show a run as it happens; `took` is how many seconds such a run took before, if known."""
         racks = {host.name: host.rack for host in plan.hosts}
         steps = _SHOWN if plan.kind in SWITCH_KINDS else plan.hosts[0].steps
-        with live.display(live.choose_mode(json=self.json), racks, steps=steps) as watcher:
+        mode = live.choose_mode(json=self.json)
+        with live.display(mode, racks, steps=steps, expected_seconds=took) as watcher:
             yield watcher
 
 

@@ -49,7 +49,7 @@ class Quiet:
     def conclude(self, done: provision.Done) -> None:
         """Nobody looks."""
 
-    def watch(self, _plan: Plan) -> AbstractContextManager[Watcher]:
+    def watch(self, _plan: Plan, _took: float | None) -> AbstractContextManager[Watcher]:
         """Nobody looks."""
         return nullcontext(lambda _event: None)
 

@@ -102,6 +102,25 @@ def test_a_run_is_closed_and_taken_over(journal: Journal) -> None:
     assert [event.message for event in journal.events("run-1")] == ["half way"]
 
 
+def test_what_a_run_like_this_took_is_known_from_the_latest_that_went_through(
+    journal: Journal,
+) -> None:
+    alike = {"kind": "provision", "scope": "--aisle=1", "target": "lab"}
+    started = Event(time=100.0, kind="run-started")
+    journal.event("run-1", started)
+    assert journal.took(**alike) is None
+    journal.close_run("run-1", 160.0, 0, "")
+    assert journal.took(**alike) == 60.0
+    for name, code, times in (("failed", 5, 1), ("resumed", 0, 2), ("latest", 0, 1)):
+        journal.open_run(record(name, started=200.0), HOSTS)
+        for _ in range(times):
+            journal.event(name, started)
+        journal.close_run(name, 230.0, code, "")
+        assert journal.took(**alike) == (30.0 if name == "latest" else 60.0), name
+    assert journal.took(**{**alike, "scope": "--aisle=2"}) is None
+    assert journal.took(**{**alike, "target": "site"}) is None
+
+
 def test_runs_are_listed_latest_first_and_an_unknown_one_is_bad_input(journal: Journal) -> None:
     journal.open_run(record("run-2", started=200.0), HOSTS)
     assert [run.id for run in journal.runs()] == ["run-2", "run-1"]

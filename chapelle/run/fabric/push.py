@@ -289,7 +289,8 @@ def _carry_out(
     interrupt: Interrupt,
     held: Lock,
 ) -> Done:
-    with operator.watch(made) as watch:
+    took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
+    with operator.watch(made, took) as watch:
         recorder = Recorder(journal, folder.run, plans.STEPS_OF[made.kind], watch)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         work = Work(
