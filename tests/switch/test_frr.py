@@ -221,11 +221,16 @@ def with_bridge(frr: FrrRig) -> tuple[str, str]:
         assert switch.running() == wanted
         assert switch.diff(wanted) == ""
     assert "192.0.2.65/32" in addresses(frr)
-    assert frr.node.run("sysctl -n net.ipv4.conf.all.arp_announce").strip() == "2"
+    assert values(frr) == "2"
     return before, wanted
 
 
+def values(frr: FrrRig) -> str:
+    return frr.node.run("sysctl -n net.ipv4.conf.all.arp_announce").strip()
+
+
 def test_links_are_part_of_the_configuration(frr: FrrRig) -> None:
+    untouched = values(frr)
     before, _ = with_bridge(frr)
     with frr.open() as switch:
         switch.confirm(NAME)
@@ -234,7 +239,8 @@ def test_links_are_part_of_the_configuration(frr: FrrRig) -> None:
         switch.revert(NAME)
         assert switch.running() == before
     assert addresses(frr) == ""
-    assert frr.node.run("ls /etc/systemd/network /etc/sysctl.d | grep 20-chapelle || :") == ""
+    assert files(frr) == ""
+    assert values(frr) == untouched
 
 
 def test_links_go_back_by_themselves(frr: FrrRig) -> None:
@@ -245,10 +251,20 @@ def test_links_go_back_by_themselves(frr: FrrRig) -> None:
 
 
 def test_a_switch_that_starts_before_a_change_is_persisted_has_its_old_links(frr: FrrRig) -> None:
-    with_bridge(frr)
+    _, wanted = with_bridge(frr)
     assert frr.node.run("systemctl is-enabled chapelle-links.service").strip() == "enabled"
-    frr.node.run("systemctl start chapelle-links.service")
-    assert frr.node.run("ls /etc/systemd/network /etc/sysctl.d | grep 20-chapelle || :") == ""
+    frr.node.run("systemctl daemon-reload; systemctl start chapelle-links.service")  # as a boot
+    assert files(frr) == ""
+    assert frr.node.run("ls /var/lib/chapelle | grep links- || :") == ""
+    # Once frr.conf is the new one, so are the links: nothing is put back.
+    with frr.open() as switch:
+        switch.apply(wanted)
+    frr.node.run("echo '!' >>/etc/frr/frr.conf; systemctl restart chapelle-links.service")
+    assert "br9.netdev" in files(frr)
+
+
+def files(frr: FrrRig) -> str:
+    return frr.node.run("ls -A /etc/systemd/network /etc/sysctl.d | grep 20-chapelle || :")
 
 
 def test_a_change_of_links_that_is_cut_off_in_the_middle_goes_back(frr: FrrRig) -> None:
@@ -281,9 +297,33 @@ def test_a_link_that_cannot_be_made_is_an_error(frr: FrrRig) -> None:
         before = switch.running()
         switch.checkpoint(NAME)
         switch.arm(NAME, frr.long)
-        with pytest.raises(SwitchError, match="x9"):
-            switch.apply(bad + before)
+        for attempt in ("x9", "under way, or failed"):  # and it stays one
+            with pytest.raises(SwitchError, match=attempt):
+                switch.apply(bad + before)
+        with pytest.raises(SwitchError, match="under way, or failed"):
+            switch.running()
         switch.revert(NAME)
+        assert switch.running() == before
+
+
+def test_no_room_for_the_files_changes_nothing(frr: FrrRig) -> None:
+    place = "/etc/systemd/network"
+    with frr.open() as switch:
+        before = switch.running()
+        switch.checkpoint(NAME)
+        switch.arm(NAME, frr.long)
+        frr.node.run(
+            f"cp -a {place} /run/kept; mount -t tmpfs -o size=64k,mode=755 tmpfs {place};"
+            f"cp -a /run/kept/. {place}/; cat /dev/zero >{place}/filler 2>/dev/null || :"
+        )
+        try:
+            with pytest.raises(SwitchError, match="no room"):
+                switch.apply(BRIDGE + before)
+            assert switch.running() == before
+            assert frr.node.run("systemctl is-active frr").strip() == "active"
+            switch.revert(NAME)
+        finally:
+            frr.node.run(f"umount {place}; rm -rf /run/kept")
         assert switch.running() == before
 
 

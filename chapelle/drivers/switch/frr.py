@@ -58,6 +58,10 @@ PATIENCE = 60
 # An operator who typed at vtysh so many seconds ago is at work there.
 AT_WORK = 120
 
+# Of a script whose first argument is a checkpoint's file.
+_IS_KEPT = """
+    [ -s "$1" ] && [ -d "${1%.conf}.links" ] || { echo "there is no checkpoint $1"; exit 3; }"""
+
 # Which daemon takes which lines, beside zebra and staticd, which always run (FRR user guide).
 NEEDS = (
     (re.compile(r"^(router bgp|bgp) ", re.MULTILINE), "bgpd"),
@@ -172,9 +176,10 @@ class Frr:
         self._shell.session.put(self._inbox("checkpoint.conf"), text)
         script = f"""
             umask 077; mkdir -p {LIBRARY}/checkpoints; cd {LIBRARY}/checkpoints
-            rm -rf "${{1%.conf}}.links"; cp -r {frr_links.CANDIDATE} "${{1%.conf}}.links"
+            rm -rf .new .links; cp -r {frr_links.CANDIDATE} .links
             cp {RUN}/inbox/checkpoint.conf .new; cmp .new {RUN}/inbox/checkpoint.conf
-            sync .new; mv .new "$1"; sync .
+            sync .new .links/* .links 2>/dev/null || sync
+            rm -rf "$1" "${{1%.conf}}.links"; mv .links "${{1%.conf}}.links"; mv .new "$1"; sync .
             ls -t | grep 'conf$' | tail -n +{KEPT + 1} | while read -r old; do
               rm -rf "$old" "${{old%.conf}}.links"
             done"""
@@ -187,7 +192,7 @@ class Frr:
         path = _checkpoint(name)
         self._lock()
         script = f"""
-            [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
+            {_IS_KEPT}
             cd {RUN}
             if [ -e armed ]; then
               systemctl -q is-active chapelle-revert.timer chapelle-revert.service &&
@@ -216,6 +221,7 @@ class Frr:
             raise names.not_armed(self._target, "nothing was applied")
         self._put(candidate)
         script = f"""
+            systemctl stop chapelle-apply.service 2>/dev/null || :
             rm -rf {RUN}/apply; mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf
             cp {CANDIDATE} {RUN}/apply/frr.conf; cmp {CANDIDATE} {RUN}/apply/frr.conf
             cp -r {frr_links.CANDIDATE} {RUN}/apply/links
@@ -259,15 +265,15 @@ class Frr:
         path = _checkpoint(name)
         self._inbox("")
         script = f"""
-            [ -s "$1" ] || {{ echo "there is no checkpoint $1"; exit 3; }}
+            {_IS_KEPT}
             mkdir -p {RUN}/revert; rm -f {RUN}/revert/log
             systemd-run --quiet --wait --collect --unit=chapelle-revert-now \\
               /bin/sh {LIBRARY}/revert.sh "$2" now && exit
-            tail -n 5 {RUN}/revert/log; exit 1"""
+            cat {RUN}/revert.links.log || :; tail -n 5 {RUN}/revert/log; exit 1"""
         done = self._shell.root(script, path, name, timeout=RELOADING)
         if done.status != 0:
             raise self._shell.failed("go back to its checkpoint", done)
-        self.running()  # all daemons are there, so that the comparison was whole
+        self.running()  # all daemons and links are there, so that the comparison was whole
 
     def persist(self) -> None:
         """See the contract. frr.conf is replaced whole or not at all.
@@ -285,7 +291,10 @@ class Frr:
             cd /etc/frr; trap 'rm -f .chapelle.new' EXIT
             cp {RUN}/inbox/startup.conf .chapelle.new; cmp {RUN}/inbox/startup.conf .chapelle.new
             chown frr:frr .chapelle.new; chmod 640 .chapelle.new; sync .chapelle.new
-            mv .chapelle.new frr.conf; rm -rf {LIBRARY}/links-before; sync .
+            mv .chapelle.new frr.conf; sync .
+            rm -rf {LIBRARY}/links-gone; [ ! -e {LIBRARY}/links-before ] ||
+              mv {LIBRARY}/links-before {LIBRARY}/links-gone
+            sync {LIBRARY}; rm -rf {LIBRARY}/links-gone
             cmp {RUN}/inbox/startup.conf frr.conf"""
         self._shell.must(script, purpose="write /etc/frr/frr.conf, which is as it was")
         if (frr_links.read(self._shell), self._in_frr()) != (links, text):

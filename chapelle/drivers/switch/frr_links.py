@@ -15,22 +15,28 @@ LIBRARY = "/var/lib/chapelle"
 # The directory of the candidate's files, by their names.
 CANDIDATE = f"{RUN}/inbox/candidate.links"
 
-# Before each file of a list.
+# There while the links are not what the files say; see frr_links.sh.
+BUSY = f"{RUN}/links-busy"
+
+# Before each file of a list, and before one that is taken as it is.
 _FILE = "=file= "
+_SAME = "=same= "
 
 
 def read(shell: Shell) -> dict[str, str]:
     """The files that are there, by path.
 
     Raises:
-        SwitchError: they cannot be read.
+        SwitchError: they cannot be read, or the links are not what they say: a change of them is
+            under way, was cut short, or failed.
         UnreachableError: the session is lost.
     """
     script = f"""
+        if [ -e {BUSY} ]; then echo "a change of them is under way, or failed"; exit 6; fi
         for file in {linkfile.PREFIX}* {linkfile.SYSCTL}; do
-          [ ! -e "$file" ] || {{ echo "{_FILE}$file"; cat "$file"; echo; }}
+          [ ! -f "$file" ] || {{ echo "{_FILE}$file"; cat "$file"; echo; }}
         done"""
-    said = shell.must(script, purpose="read the files of its links")
+    said = shell.must(script, purpose="say what its links are")
     listed = re.split(rf"^{_FILE}(\S+)\n", f"{said}\n", flags=re.MULTILINE)
     texts = [text.rstrip("\n") + "\n" for text in listed[2::2]]
     return dict(zip(listed[1::2], texts, strict=True))
@@ -42,21 +48,28 @@ def put(shell: Shell, files: Mapping[str, str]) -> None:
     A file that says what the one says that is there is taken as that one is, comments and all.
 
     Raises:
-        SwitchError: they cannot be written.
+        SwitchError: they cannot be written, or as `read`.
         UnreachableError: the session is lost.
     """
     there = read(shell)
     parts = []
     for path, text in files.items():
         old = there.get(path)
-        same = old is not None and linkfile.section(path, old) == linkfile.section(path, text)
-        parts.append(f"{_FILE}{path.rpartition('/')[2]}\n{old if same else text}")
+        name = path.rpartition("/")[2]
+        if old is not None and linkfile.section(path, old) == linkfile.section(path, text):
+            parts.append(f"{_SAME}{name} {path}\n")
+        else:
+            parts.append(f"{_FILE}{name}\n{text}")
     shell.session.put(f"{RUN}/inbox/links", "".join(parts))
     script = f"""
         rm -rf {CANDIDATE}; mkdir {CANDIDATE}
         awk -v folder={CANDIDATE} '
           /^{_FILE}/ {{ if (file) close(file); file = folder "/" $2; printf "" >file; next }}
-          {{ print >file }}' {RUN}/inbox/links"""
+          /^{_SAME}/ {{ next }}
+          {{ print >file }}' {RUN}/inbox/links
+        sed -n 's/^{_SAME}//p' {RUN}/inbox/links | while read -r name path; do
+          cp "$path" "{CANDIDATE}/$name" || exit 1
+        done"""
     shell.must(script, purpose="take the files of its links")
 
 

@@ -3,110 +3,163 @@
 # Shows what that would change:                          frr_links.sh --diff DIRECTORY
 # Puts back those of the last start:                     frr_links.sh --restore
 #
-# The directory has files of systemd-networkd and sysctl by their names. Links whose definition
-# changes are made anew, since networkd changes none that is there. FRRouting is stopped meanwhile:
+# The directory has files of systemd-networkd and sysctl by their names. Links whose files change are
+# made anew, since networkd takes little away from one that is there. FRRouting is stopped meanwhile:
 # it loses its interfaces otherwise, and networkd 252 dies of the next hops that it has entered. So
 # are the groups that servers hang on, which then send to the pair's other switch.
 #
-# What was there before the first change is kept until `persist` removes it; a switch that starts
-# before that puts it back, before networkd. Nothing is done, and FRRouting is left alone, when the
-# files are these already, unless somebody was stopped in the middle of it.
+# While `links-busy` is there the links are not what the files say: a change is under way, was cut
+# short, or failed. Then nothing is taken for done already, and the driver takes nothing for running.
+#
+# What was there before the first change is kept until `persist`; a switch that starts before that
+# puts it back, before networkd. It is kept with the checksum of frr.conf, so that replacing frr.conf
+# is the one moment from which the new links are those of the next start.
 
 set -eu
 network=/etc/systemd/network
 sysctl=/etc/sysctl.d
+settings=$sysctl/20-chapelle-fabric.conf
+startup=/etc/frr/frr.conf
 library=/var/lib/chapelle
 before=$library/links-before
-live=/run/chapelle/links-live
-busy=/run/chapelle/links-busy
+untouched=$library/sysctl-before
+unit=/etc/systemd/system/chapelle-links.service
+run=/run/chapelle
+busy=$run/links-busy
 patience=20 # seconds
+failed=""
 
 ours() {
-  for file in "$network"/20-chapelle-* "$sysctl/20-chapelle-fabric.conf"; do
-    if [ -e "$file" ]; then echo "$file"; fi
+  for file in "$network"/20-chapelle-* "$settings"; do
+    if [ -f "$file" ]; then echo "$file"; fi
   done
 }
 
 copy_to() { # DIRECTORY
-  rm -rf "$1"
   mkdir -p "$1"
-  ours | while read -r file; do cp "$file" "$1/"; done
+  ours | while read -r file; do cp "$file" "$1/" || exit 1; done
 }
 
-put() { # DIRECTORY
+same() { # DIRECTORY DIRECTORY
+  diff -rq -x .startup "$1" "$2" >/dev/null
+}
+
+place() { # NAME
+  case $1 in *.conf) echo "$sysctl/$1" ;; *) echo "$network/$1" ;; esac
+}
+
+# A full disk shows here, where nothing has been changed yet.
+stage() { # DIRECTORY
   mkdir -p "$network" "$sysctl"
-  ours | while read -r file; do
-    if ! [ -e "$1/${file##*/}" ]; then rm -f "$file"; fi
-  done
+  rm -f "$network"/.20-chapelle-* "$sysctl"/.20-chapelle-*
   for file in "$1"/*; do
-    [ -e "$file" ] || continue
-    name=${file##*/}
-    folder=$network
-    case $name in *.conf) folder=$sysctl ;; esac
-    install -m 0644 "$file" "$folder/.$name"
-    mv "$folder/.$name" "$folder/$name"
+    [ -f "$file" ] || continue
+    there=$(place "${file##*/}")
+    if cmp -s "$file" "$there"; then continue; fi
+    if ! install -m 0644 "$file" "${there%/*}/.${file##*/}"; then
+      rm -f "$network"/.20-chapelle-* "$sysctl"/.20-chapelle-*
+      echo "there is no room for the files of the links"
+      exit 1
+    fi
   done
   sync
 }
 
-named() { # FILE...: the links that these files are about
-  sed -n 's/^Name=//p' "$@" | sort -u
+put() { # DIRECTORY, which was staged
+  ours | while read -r file; do
+    if ! [ -f "$1/${file##*/}" ]; then rm -f "$file"; fi
+  done
+  for file in "$network"/.20-chapelle-* "$sysctl"/.20-chapelle-*; do
+    if [ -f "$file" ]; then mv "$file" "$(place "$(basename "$file" | cut -c 2-)")"; fi
+  done
+  sync
 }
 
-changed() { # KIND: live files that are others in the directory, or not in it
-  for file in "$live"/*."$1"; do
-    if [ -e "$file" ] && ! cmp -s "$file" "$wanted/${file##*/}"; then echo "$file"; fi
+discard() { # what is kept, at once and not file by file
+  if [ -d "$before" ]; then
+    rm -rf "$before.gone"
+    mv "$before" "$before.gone"
+    sync
+    rm -rf "$before.gone"
+  fi
+}
+
+is_of_startup() { # whether what is kept belongs to the frr.conf that is there
+  [ "$(cat "$before/.startup" 2>/dev/null)" = "$(sha256sum <"$startup")" ]
+}
+
+named() { # FILE...: the links that these files are about
+  sed -n 's/^[[:space:]]*Name[[:space:]]*=[[:space:]]*//p' "$@" | tr -s ' ' '\n' | sort -u
+}
+
+made() { # DIRECTORY: the links that its files make
+  for file in "$1"/*.netdev; do
+    if [ -f "$file" ]; then named "$file"; fi
+  done
+}
+
+changed() { # the links whose files are others now, or gone
+  for file in "$live"/*.netdev "$live"/*.network; do
+    if [ -f "$file" ] && ! cmp -s "$file" "$wanted/${file##*/}"; then named "$file"; fi
+  done | sort -u
+}
+
+gone() { # the links that no file is about any more
+  for file in "$live"/*.network; do
+    if [ -f "$file" ] && ! [ -f "$wanted/${file##*/}" ]; then named "$file"; fi
   done
 }
 
 groups() { # DIRECTORY
   for file in "$1"/*.netdev; do
-    if [ -e "$file" ] && grep -q '^Kind=bond$' "$file"; then named "$file"; fi
+    if [ -f "$file" ] && grep -q '^Kind=bond$' "$file"; then named "$file"; fi
   done
+}
+
+exists() { # LINK
+  ip link show dev "$1" >/dev/null 2>&1
+}
+
+# Links that networkd is still at, or gave up. A port is allowed to have no carrier, and then stays at
+# it, unless its file says that it is to be configured all the same.
+unfinished() {
+  all="" strict=""
+  for file in "$wanted"/*.network; do
+    [ -f "$file" ] || continue
+    all="$all $(named "$file" | tr '\n' ' ')"
+    if grep -q '^ConfigureWithoutCarrier=yes$' "$file"; then
+      strict="$strict $(named "$file" | tr '\n' ' ')"
+    fi
+  done
+  networkctl --no-legend list 2>/dev/null | awk -v all="$all " -v strict="$strict " '
+    !index(all, " " $2 " ") { next }
+    $NF == "failed" { print $2; next }
+    $NF !~ /^(pending|initialized|configuring)$/ { next }
+    index(strict, " " $2 " ") || $(NF - 1) !~ /^(no-carrier|off)$/ { print $2 }'
 }
 
 missing() {
-  for file in "$wanted"/*.netdev; do
-    [ -e "$file" ] || continue
-    name=$(named "$file")
-    ip link show dev "$name" >/dev/null 2>&1 || echo "$name"
+  for name in $(made "$wanted"); do
+    if ! exists "$name"; then echo "$name"; fi
   done
 }
 
-unfinished() { # links of ours that networkd is still at; a port without carrier stays at it
-  names=$(named "$wanted"/*.network 2>/dev/null | tr '\n' ' ')
-  networkctl --no-legend list 2>/dev/null | awk -v names=" $names" '
-    $(NF - 1) != "no-carrier" && $NF ~ /^(pending|initialized|configuring)$/ &&
-      index(names, " " $2 " ")'
+fail() { # WORDS
+  failed="$failed $*;"
 }
 
-if [ "$1" = --restore ]; then
-  put "$before"
-  rm -rf "$before"
-  exit 0
-fi
-
-copy_to "$live"
-if [ "$1" = --diff ]; then
-  cd "$live/.."
-  diff -ruN "${live##*/}" "$2" || [ $? = 1 ]
-  exit
-fi
-
-wanted=$1
-if ! [ -e "$busy" ] && diff -rq "$live" "$wanted" >/dev/null; then
-  if [ -d "$before" ] && diff -rq "$before" "$wanted" >/dev/null; then rm -rf "$before"; fi
-  exit 0
-fi
-if ! [ -d "$before" ]; then
-  rm -rf "$before.new"
-  cp -r "$live" "$before.new"
-  sync
-  mv "$before.new" "$before"
-fi
-cat >/etc/systemd/system/chapelle-links.service <<END
+keep() {
+  if [ -d "$before" ] && ! is_of_startup; then discard; fi # a change was persisted meanwhile
+  if ! [ -d "$before" ]; then
+    rm -rf "$before.new"
+    cp -r "$live" "$before.new"
+    sha256sum <"$startup" >"$before.new/.startup"
+    sync
+    mv "$before.new" "$before"
+  fi
+  cat >"$live.unit" <<END
 [Unit]
-Description=Put back the links of a change that was not confirmed
+Description=Put back the links of a change that was not persisted
 DefaultDependencies=no
 After=local-fs.target
 Before=systemd-networkd.service systemd-sysctl.service
@@ -119,33 +172,100 @@ ExecStart=/bin/sh $library/links.sh --restore
 [Install]
 WantedBy=sysinit.target
 END
-systemctl -q enable chapelle-links.service
+  if ! cmp -s "$live.unit" "$unit"; then
+    install -m 0644 "$live.unit" "$unit.new"
+    sync
+    mv "$unit.new" "$unit"
+  fi
+  # Not to be reloaded: that would begin the armed timer anew (systemd 252).
+  systemctl -q --no-reload enable chapelle-links.service
+  sync
+}
+
+# Values that were there before us come back when no file of ours speaks of them.
+set_values() {
+  if [ -f "$wanted/${settings##*/}" ]; then
+    sed -n 's/^\([^#;=[:space:]]*\)[[:space:]]*=.*/\1/p' "$wanted/${settings##*/}" |
+      while read -r key; do
+        grep -qs "^$key " "$untouched" || sysctl "$key" >>"$untouched" 2>/dev/null || :
+      done
+  fi
+  if [ -f "$untouched" ]; then sysctl -q -e -p "$untouched" || fail "values of sysctl"; fi
+  if [ -f "$settings" ]; then sysctl -q -e -p "$settings" || fail "values of sysctl"; fi
+}
+
+wait_for_networkd() {
+  read -r now _ </proc/uptime
+  end=$((${now%.*} + patience))
+  while [ "${now%.*}" -lt "$end" ] && [ -n "$(missing)$(unfinished)" ]; do
+    sleep 0.2
+    read -r now _ </proc/uptime
+  done
+  left=$(missing && unfinished)
+  if [ -n "$left" ]; then fail "could not be made: $(echo "$left" | tr '\n' ' ')"; fi
+  systemctl -q is-active systemd-networkd.service || fail "systemd-networkd is down"
+}
+
+mkdir -p "$run"
+live=$(mktemp -d "$run/links.XXXXXX")
+trap 'rm -rf "$live" "$live.unit"' EXIT
+
+case $1 in
+--diff)
+  copy_to "$live/running"
+  [ -d "$2" ]
+  cd "$live"
+  diff -ruN running "$2" || [ $? = 1 ]
+  exit 0
+  ;;
+--restore)
+  if is_of_startup; then
+    stage "$before"
+    put "$before"
+  fi
+  discard
+  exit 0
+  ;;
+esac
+
+wanted=$1
+[ -d "$wanted" ] || { echo "there is no directory $wanted"; exit 1; }
+exec 7>"$run/links.lock"
+flock -w 120 7 || { echo "another change of the links does not end"; exit 1; }
+copy_to "$live"
+if ! [ -e "$busy" ] && same "$live" "$wanted"; then
+  if [ -d "$before" ] && same "$before" "$wanted"; then discard; fi
+  exit 0
+fi
+keep
+stage "$wanted"
 
 touch "$busy"
+trap 'rm -rf "$live" "$live.unit"; systemctl start frr.service' EXIT
 for group in $(groups "$live"); do ip link set dev "$group" down 2>/dev/null || :; done
-systemctl stop frr.service
-changed network | while read -r file; do
-  for name in $(named "$file"); do ip link set dev "$name" nomaster 2>/dev/null || :; done
+systemctl stop frr.service || fail "FRRouting does not stop"
+for name in $(changed); do
+  exists "$name" || continue
+  if made "$live" | grep -qxF "$name"; then
+    ip link delete dev "$name" 2>/dev/null || :
+    if exists "$name"; then fail "$name does not go"; fi
+  else
+    ip link set dev "$name" nomaster 2>/dev/null || :
+  fi
 done
-changed netdev | while read -r file; do
-  ip link delete dev "$(named "$file")" 2>/dev/null || :
+for name in $(gone); do
+  if exists "$name"; then ip link set dev "$name" mtu 1500 2>/dev/null || :; fi
 done
 put "$wanted"
-if [ -e "$sysctl/20-chapelle-fabric.conf" ]; then sysctl -q -p "$sysctl/20-chapelle-fabric.conf"; fi
+set_values
 systemctl reset-failed systemd-networkd.service systemd-networkd.socket 2>/dev/null || :
-systemctl restart systemd-networkd.service
-read -r now _ </proc/uptime
-end=$((${now%.*} + patience))
-while [ "${now%.*}" -lt "$end" ] && [ -n "$(missing)$(unfinished)" ]; do
-  sleep 0.2
-  read -r now _ </proc/uptime
-done
+systemctl restart systemd-networkd.service || fail "systemd-networkd does not start"
+wait_for_networkd
 systemctl reset-failed frr.service 2>/dev/null || : # three starts in three minutes are its limit
-systemctl start frr.service
-rm -f "$busy"
-left=$(missing)
-if [ -n "$left" ]; then
-  echo "these links could not be made: $(echo "$left" | tr '\n' ' ')"
+systemctl start frr.service || fail "FRRouting does not start"
+if [ -n "$failed" ]; then
+  echo "links:$failed"
   exit 1
 fi
-if [ -d "$before" ] && diff -rq "$before" "$wanted" >/dev/null; then rm -rf "$before"; fi
+rm -f "$busy"
+if same "$before" "$wanted"; then discard; fi

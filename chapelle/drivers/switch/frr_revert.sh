@@ -20,21 +20,24 @@ fi
 # A change that is still being applied ends here, whatever it waits for.
 systemctl stop chapelle-apply.service 2>/dev/null
 exec 8>"$run/reload"
-flock -w 60 8
+flock -w 300 8
+
+links_failed=0
+/bin/sh "$library/links.sh" "$links" >"$run/revert.links.log" 2>&1 || links_failed=1
+[ "$links_failed" = 0 ] || cat "$run/revert.links.log"
+systemctl start frr.service # whatever was cut short in the middle of it
 
 # The script persists what it loads unless it loads the frr.conf of its own configuration directory.
 mkdir -p "$run/revert"
 : >"$run/revert/vtysh.conf"
 cp "$checkpoint" "$run/revert/frr.conf" || exit 1
 
-/bin/sh "$library/links.sh" "$links" >"$run/revert/links.log" 2>&1 || cat "$run/revert/links.log"
-
-# The exit status of a reload proves nothing in either direction; an empty difference does. A daemon that is
-# down gets half a minute to come back.
+# The exit status of a reload proves nothing in either direction; an empty difference does. A daemon
+# that is down gets half a minute to come back.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   "$reload" --reload --confdir "$run/revert" "$run/revert/frr.conf" >"$run/revert/log" 2>&1
   if left=$("$reload" --test "$run/revert/frr.conf" 2>>"$run/revert/log") && [ -z "$left" ]; then
-    exit 0
+    exit "$links_failed"
   fi
   printf '%s\n' "$left" >>"$run/revert/log"
   sleep 3

@@ -358,7 +358,7 @@ class Transaction:
         self._identify(switch)
         checkpoint = self._kept.get(papers.CHECKPOINT) or ""
         how = "it had gone back by itself"
-        if switch.pending() is not None or not self._runs(switch, checkpoint):
+        if switch.pending() is not None or not self._is_back(switch, checkpoint):
             switch.revert(self.order.checkpoint)
             how = "it was taken back"
             if not self._runs(switch, checkpoint):
@@ -375,6 +375,15 @@ class Transaction:
             except ChapelleError as error:
                 return f"{how}, but the start-up configuration is not written: {words(error)}"
         return how
+
+    def _is_back(self, switch: Switch, checkpoint: str) -> bool:
+        """Whether the old configuration runs. A switch that cannot even say is not back yet."""
+        try:
+            return self._runs(switch, checkpoint)
+        except UnreachableError:
+            raise
+        except SwitchError:
+            return False
 
     def _runs(self, switch: Switch, wanted: str) -> bool:
         return not ownership.diff(self.platform, switch.running(), wanted)
