@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +15,47 @@ from chapelle.netbox import server
 from chapelle.run import prepare
 from chapelle.settings import Settings
 
+HERE = Path(__file__).parent
 PREFIX = "chapelle-test-"
 
 # A shell's background job, or nohup, would have us and what we start ignore these for ever.
 for ignored in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.default_int_handler)
+
+
+# What needs no NetBox comes first: meanwhile one is seeded, which takes minutes once a machine.
+FIRST = ("unit", "switch")
+SEEDING = 1800.0  # seconds
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> tuple[bool, bool]:
+        folder = item.path.relative_to(HERE).parts[0]
+        return item.get_closest_marker("netbox") is not None, folder not in FIRST
+
+    items.sort(key=turn)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ahead(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes] | None"]:
+    """Fills the cache beside the tests that need no NetBox."""
+    if not any(item.get_closest_marker("netbox") for item in request.session.items):
+        yield None
+        return
+    settings = request.getfixturevalue("new_state")()
+    with subprocess.Popen([sys.executable, HERE / "ahead.py", settings.state]) as ahead:
+        yield ahead
+        ahead.terminate()
+
+
+@pytest.fixture(autouse=True)
+def _seeded_before(
+    request: pytest.FixtureRequest, _ahead: "subprocess.Popen[bytes] | None"
+) -> None:
+    """Whoever needs NetBox finds the cache filled, unless that failed: then it says why itself."""
+    if _ahead is not None and request.node.get_closest_marker("netbox"):
+        _ahead.wait(SEEDING)
 
 
 def settings_of(state: Path) -> Settings:

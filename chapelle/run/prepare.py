@@ -4,14 +4,17 @@ Each function does nothing when there is nothing to do, so that the first `provi
 machine and the hundredth take the same way.
 """
 
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 
 from chapelle import lab
 from chapelle.checks import netbox as checks
-from chapelle.errors import HostsFailedError, InputError
+from chapelle.errors import ChapelleError, HostsFailedError, InputError
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.netbox import access, changes, seed, server, snapshot
@@ -54,9 +57,26 @@ def netbox(settings: Settings, say: Say) -> None:
     server.up(settings, say, design)
     if not _needs_seeding(settings):
         return
-    with seed.alone(settings, say):
+    with seed.alone(settings, say), _image_meanwhile(settings, say):
         if _needs_seeding(settings):  # nobody else has done it while we waited
             _seed(settings, design, say)
+
+
+@contextmanager
+def _image_meanwhile(settings: Settings, say: Say) -> Iterator[None]:
+    """Make the lab's root image beside something long, if a lab of ours is to follow.
+
+    It waits for the archive and for disks most of the time. What keeps it from being made is said
+    by whoever needs it.
+    """
+    if settings.target != "lab" or os.geteuid() != 0:
+        yield
+        return
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="image") as pool:
+        making = pool.submit(lab.make_image, settings, say)
+        yield
+    with suppress(ChapelleError):
+        making.result()
 
 
 def _needs_seeding(settings: Settings) -> bool:

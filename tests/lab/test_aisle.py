@@ -74,6 +74,7 @@ def test_an_aisle_becomes_active_and_stays_as_it_is(installation: Settings) -> N
     assert drift.returncode == 0, drift.stdout + drift.stderr
 
 
+@pytest.mark.slow  # test_run.py does the same on three servers
 def test_drift_names_what_was_spoiled_and_provision_mends_it(installation: Settings) -> None:
     host = "database-a2-03"
     for command in (

@@ -145,6 +145,7 @@ def test_bad_input_is_refused(here: Installation, words: list[str], code: int, s
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_a_lab_that_is_made_anew_has_new_switches(here: Installation) -> None:
     assert here.invoke("lab.down").code == 0
     done = here.invoke("fabric.push", SCOPE, "--json")

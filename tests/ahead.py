@@ -1,0 +1,28 @@
+"""Fills the cache with a seeded NetBox's dump and the lab's root image: ahead.py STATE
+
+Run by conftest.py beside the tests that need no NetBox, in a state directory of its own.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from conftest import settings_of
+
+from chapelle.netbox import seed, server, server_install
+from chapelle.netbox.server_database import seeded_dump
+from chapelle.netbox.server_layout import Layout
+from chapelle.run import prepare
+
+
+def silent(_line: str) -> None:
+    """Tests say what they need; this has nothing to add."""
+
+
+if __name__ == "__main__":
+    settings = settings_of(Path(sys.argv[1]))
+    layout = Layout.of(settings)
+    if not seeded_dump(layout, server_install.version(layout), seed.digest(settings)).exists():
+        prepare.netbox(settings, silent)
+        server.reset(settings, silent)
