@@ -177,21 +177,32 @@ def test_no_tenant_reaches_another(site: Site) -> None:
 # -- what is lost ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("node", "port", "what"),
-    [
-        (CITY[0], "eno1", "a server's link to the first leaf"),
-        (CITY[0], "eno2", "a server's link to the second leaf"),
-        (LEFT, "swp49", "a leaf's uplink"),
-    ],
-)
-def test_a_link_is_cut_and_mended(site: Site, node: str, port: str, what: str) -> None:
-    with talking(site, f"{what} cut"):
-        faults.unplug(site.settings, node, port)
+def test_without_a_fault_hardly_anything_is_lost(site: Site) -> None:
+    with talking(site, "nothing happens"):
+        time.sleep(10)
+
+
+@pytest.mark.parametrize(("port", "leaf"), [("eno1", LEFT), ("eno2", RIGHT)])
+def test_a_server_s_link_is_cut_and_mended(site: Site, port: str, leaf: str) -> None:
+    """Both ends lose their carrier, which cables between full kernels do not do by themselves."""
+    with talking(site, f"a server's link to {leaf} cut"):
+        faults.run(site.settings, CITY[0], f"ip link set {port} down")
+        faults.run(site.settings, leaf, "ip link set swp6 down")
         time.sleep(8)
-    with talking(site, f"{what} mended"):
-        faults.plug(site.settings, node, port)
-        time.sleep(30)
+    with talking(site, f"a server's link to {leaf} mended"):
+        faults.run(site.settings, leaf, "ip link set swp6 up")
+        faults.run(site.settings, CITY[0], f"ip link set {port} up")
+        time.sleep(20)
+
+
+def test_an_uplink_that_carries_nothing_any_more_is_noticed(site: Site) -> None:
+    """Neither end loses its carrier: BFD has to notice."""
+    with talking(site, "a leaf's uplink silent"):
+        faults.unplug(site.settings, LEFT, "swp49")
+        time.sleep(8)
+    with talking(site, "a leaf's uplink mended"):
+        faults.plug(site.settings, LEFT, "swp49")
+        time.sleep(20)
 
 
 def test_a_change_of_links_costs_little(site: Site) -> None:

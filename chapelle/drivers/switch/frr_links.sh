@@ -5,8 +5,9 @@
 #
 # The directory has files of systemd-networkd and sysctl by their names. Links whose files change are
 # made anew, since networkd takes little away from one that is there. FRRouting is stopped meanwhile:
-# it loses its interfaces otherwise, and networkd 252 dies of the next hops that it has entered. So
-# are the groups that servers hang on, which then send to the pair's other switch.
+# it loses its interfaces otherwise, and networkd 252 dies of the next hops that it has entered. The
+# ports of groups are down from before that until FRRouting knows the fabric again: servers send to
+# the pair's other switch, and nothing comes in that would not get further.
 #
 # While `links-busy` is there the links are not what the files say: a change is under way, was cut
 # short, or failed. Then nothing is taken for done already, and the driver takes nothing for running.
@@ -26,7 +27,9 @@ untouched=$library/sysctl-before
 unit=/etc/systemd/system/chapelle-links.service
 run=/run/chapelle
 busy=$run/links-busy
+held=/run/systemd/network
 patience=20 # seconds
+settled=3   # seconds after the first session of BGP, in which the routes come in
 failed=""
 
 ours() {
@@ -110,9 +113,41 @@ gone() { # the links that no file is about any more
   done
 }
 
-groups() { # DIRECTORY
-  for file in "$1"/*.netdev; do
-    if [ -f "$file" ] && grep -q '^Kind=bond$' "$file"; then named "$file"; fi
+members() { # DIRECTORY...: the ports of its groups
+  for folder in "$@"; do
+    for file in "$folder"/*.network; do
+      if [ -f "$file" ] && grep -q '^Bond=' "$file"; then named "$file"; fi
+    done
+  done | sort -u
+}
+
+hold() { # networkd leaves the ports of groups down
+  for port in $(members "$live" "$wanted"); do
+    ip link set dev "$port" down 2>/dev/null || :
+    mkdir -p "$held/20-chapelle-$port.network.d"
+    printf '[Link]\nActivationPolicy=down\n' >"$held/20-chapelle-$port.network.d/hold.conf"
+  done
+}
+
+release() {
+  for folder in "$held"/20-chapelle-*.network.d; do
+    if [ -d "$folder" ]; then rm -f "$folder/hold.conf" && rmdir "$folder"; fi
+  done
+  for port in $(members "$wanted"); do ip link set dev "$port" up 2>/dev/null || :; done
+}
+
+# A switch that is new has no neighbour in its frr.conf, and nobody to wait for.
+wait_for_fabric() {
+  read -r now _ </proc/uptime
+  end=$((${now%.*} + patience))
+  while [ "${now%.*}" -lt "$end" ]; do
+    seen=$(vtysh -c 'show bgp summary json' 2>/dev/null | grep -o '"state":"[A-Za-z]*"' || :)
+    case $seen in
+    '') return ;;
+    *Established*) sleep "$settled" && return ;;
+    esac
+    sleep 0.5
+    read -r now _ </proc/uptime
   done
 }
 
@@ -120,18 +155,15 @@ exists() { # LINK
   ip link show dev "$1" >/dev/null 2>&1
 }
 
-# Links that networkd is still at, or gave up. A port is allowed to have no carrier, and then stays at
-# it, unless its file says that it is to be configured all the same.
+# Links that networkd is still at, or gave up. A port may be down or without carrier, and stays at it.
 unfinished() {
-  all="" strict=""
+  all=""
   for file in "$wanted"/*.network; do
     [ -f "$file" ] || continue
     all="$all $(named "$file" | tr '\n' ' ')"
-    if grep -q '^ConfigureWithoutCarrier=yes$' "$file"; then
-      strict="$strict $(named "$file" | tr '\n' ' ')"
-    fi
   done
-  networkctl --no-legend list 2>/dev/null | awk -v all="$all " -v strict="$strict " '
+  strict=$(made "$wanted" | tr '\n' ' ')
+  networkctl --no-legend list 2>/dev/null | awk -v all="$all " -v strict=" $strict " '
     !index(all, " " $2 " ") { next }
     $NF == "failed" { print $2; next }
     $NF !~ /^(pending|initialized|configuring)$/ { next }
@@ -241,8 +273,8 @@ keep
 stage "$wanted"
 
 touch "$busy"
-trap 'rm -rf "$live" "$live.unit"; systemctl start frr.service' EXIT
-for group in $(groups "$live"); do ip link set dev "$group" down 2>/dev/null || :; done
+trap 'systemctl start frr.service; release; rm -rf "$live" "$live.unit"' EXIT
+hold
 systemctl stop frr.service || fail "FRRouting does not stop"
 for name in $(changed); do
   exists "$name" || continue
@@ -263,6 +295,8 @@ systemctl restart systemd-networkd.service || fail "systemd-networkd does not st
 wait_for_networkd
 systemctl reset-failed frr.service 2>/dev/null || : # three starts in three minutes are its limit
 systemctl start frr.service || fail "FRRouting does not start"
+wait_for_fabric
+release
 if [ -n "$failed" ]; then
   echo "links:$failed"
   exit 1
