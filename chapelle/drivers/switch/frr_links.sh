@@ -295,7 +295,7 @@ systemctl restart systemd-networkd.service || fail "systemd-networkd does not st
 wait_for_networkd
 systemctl reset-failed frr.service 2>/dev/null || : # three starts in three minutes are its limit
 systemctl start frr.service || fail "FRRouting does not start"
-wait_for_fabric
+if [ -n "$(members "$wanted")" ]; then wait_for_fabric; fi
 release
 if [ -n "$failed" ]; then
   echo "links:$failed"
