@@ -28,7 +28,7 @@ unit=/etc/systemd/system/chapelle-links.service
 run=/run/chapelle
 busy=$run/links-busy
 held=/run/systemd/network
-patience=20 # seconds
+patience=45 # seconds
 settled=3   # seconds after the first session of BGP, in which the routes come in
 failed=""
 
@@ -141,7 +141,7 @@ wait_for_fabric() {
   read -r now _ </proc/uptime
   end=$((${now%.*} + patience))
   while [ "${now%.*}" -lt "$end" ]; do
-    seen=$(vtysh -c 'show bgp summary json' 2>/dev/null | grep -o '"state":"[A-Za-z]*"' || :)
+    seen=$(timeout 5 vtysh -c 'show bgp summary json' 2>/dev/null | grep -o '"state":"[A-Za-z]*"' || :)
     case $seen in
     '') return ;;
     *Established*) sleep "$settled" && return ;;
