@@ -404,7 +404,7 @@ def test_a_site_is_reached_as_its_ssh_configuration_says(dc: Datacentre, tmp_pat
     assert (spine.key, spine.known_hosts, spine.namespace) == ("/keys/netops", "/keys/known", "")
     leaf = reach.target(settings, dc, dc.device("leaf-a2-1a"))
     assert leaf.address == dc.primary_ip4(dc.device("leaf-a2-1a")).address.partition("/")[0]
-    assert reach.carries_overlay(settings, "leaf-a2-1a")
+    assert reach.has_links(settings, "leaf-a2-1a")
 
 
 def test_arguments_are_validated() -> None:
