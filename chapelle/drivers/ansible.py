@@ -12,13 +12,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from ansible_runner import Runner, RunnerConfig
 
-from chapelle import process
+from chapelle import lazy, process
 from chapelle.settings import Settings
+
+if TYPE_CHECKING:
+    import ansible_runner
+else:
+    ansible_runner = lazy.library("ansible_runner")
 
 # What ansible-runner itself adds for its event plugin to work.
 _RUNNERS_OWN = (
@@ -118,7 +122,7 @@ def run(
             on_event(_task_event(kind, event["event_data"]))
         return False  # no file for each event
 
-    runner = Runner(config=config, event_handler=handle, cancel_callback=stopper)
+    runner = ansible_runner.Runner(config=config, event_handler=handle, cancel_callback=stopper)
     try:
         _, status = runner.run()
     except BaseException:
@@ -135,7 +139,7 @@ def run(
 
 
 def _configure(settings: Settings, book: Playbook) -> Any:
-    config = RunnerConfig(
+    config = ansible_runner.RunnerConfig(
         private_data_dir=str(book.directory),
         ident=book.name,
         playbook=str(book.playbook),

@@ -12,16 +12,20 @@ time that a veth pair takes to make.
 import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
+from chapelle import lazy
 from chapelle.errors import ChapelleError
 from chapelle.lab import wires
 from chapelle.lab.ports import End, Port
 from chapelle.lab.spec import Cable, Node
+
+if TYPE_CHECKING:
+    import pyroute2
+else:
+    pyroute2 = lazy.library("pyroute2")
 
 # NETNSA_NSID_NOT_ASSIGNED of <linux/net_namespace.h>, as an unsigned number.
 NO_NUMBER = 0xFFFFFFFF
@@ -49,7 +53,7 @@ class _Place:
 
     def _look(self) -> None:
         with wires.entered(self.namespace):
-            self._ipr = IPRoute()
+            self._ipr = pyroute2.IPRoute()
         for link in self._ipr.get_links():
             info = link.get_attr("IFLA_LINKINFO")
             self.links[str(link.get_attr("IFLA_IFNAME"))] = _Link(
@@ -77,7 +81,7 @@ class _Place:
         """Take an interface away; one that is gone already is no error."""
         link = self.links.pop(name, None)
         if link is not None:
-            with contextlib.suppress(NetlinkError):
+            with contextlib.suppress(pyroute2.NetlinkError):
                 self._ipr.link("del", index=link.index)
 
 
@@ -137,7 +141,7 @@ class Cabling:
         except BaseException as error:
             for namespace in namespaces.values():
                 os.close(namespace)
-            if isinstance(error, NetlinkError):
+            if isinstance(error, pyroute2.NetlinkError):
                 raise ChapelleError(
                     "The nodes cannot be wired up.",
                     where="their network namespaces",

@@ -17,13 +17,16 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
-
+from chapelle import lazy
 from chapelle.lab.ports import End, Port
 from chapelle.lab.spec import Node, Services
+
+if TYPE_CHECKING:
+    import pyroute2
+else:
+    pyroute2 = lazy.library("pyroute2")
 
 # Bridges and the hub's ends of cables carry whatever a node may send: jumbo frames and VLAN tags.
 HUB_MTU = 9216
@@ -138,7 +141,7 @@ def kernel_support() -> dict[str, bool]:
     namespace = new_namespace()
     try:
         with entered(namespace):
-            ipr = IPRoute()
+            ipr = pyroute2.IPRoute()
         with ipr:
             # A VLAN needs something that can carry it, which the loopback interface cannot.
             ipr.link("add", ifname="carrier", kind="veth", peer="far")
@@ -155,7 +158,7 @@ def _makes(ipr: Any, arguments: dict[str, Any]) -> bool:
     try:
         ipr.link("add", ifname="probe", **arguments)
         ipr.link("del", index=ipr.link_lookup(ifname="probe")[0])
-    except NetlinkError as error:
+    except pyroute2.NetlinkError as error:
         if error.code in {errno.EOPNOTSUPP, errno.ENODEV}:
             return False
         raise
@@ -209,7 +212,7 @@ class Hub:
         self._path = path
         self.namespace = self._open()
         with entered(self.namespace):
-            self._ipr: Any = IPRoute()
+            self._ipr: Any = pyroute2.IPRoute()
 
     def __enter__(self) -> Self:
         return self
@@ -294,7 +297,7 @@ class Hub:
         """Make a veth pair; what a node that has just died left of it is taken away first."""
         try:
             self._ipr.link("add", kind="veth", **one, peer=other)
-        except NetlinkError as error:
+        except pyroute2.NetlinkError as error:
             if error.code != errno.EEXIST:
                 raise
             # The kernel takes its time with the ends of those.
@@ -311,7 +314,7 @@ class Hub:
         """Take all that is in the hub of a node's cables out for good; both ends vanish."""
         for port in node.ports:
             if (index := self._index(port_name(node.name, port.name))) is not None:
-                with contextlib.suppress(NetlinkError):
+                with contextlib.suppress(pyroute2.NetlinkError):
                     self._ipr.link("del", index=index)
 
     def set_link(self, name: str, *, up: bool) -> None:
@@ -340,7 +343,7 @@ class Hub:
     def set_tunnel(self, end: End, *, up: bool) -> None:
         """Let through what one end of a full kernel's cable sends, or lose it."""
         rule = {"src": tunnel_end(end)[0], "src_len": 32, "table": LOST, "priority": CUTS}
-        with contextlib.suppress(NetlinkError):
+        with contextlib.suppress(pyroute2.NetlinkError):
             self._ipr.rule("del", **rule)
         if not up:
             self._ipr.rule("add", **rule)

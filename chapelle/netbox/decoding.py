@@ -8,14 +8,14 @@ we asked for must be there: a NetBox that calls one otherwise is an error, not a
 
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
 import msgspec
 
 from chapelle.model.records import Record, Termination
-from chapelle.model.references import record_type
+from chapelle.model.references import MODELS, record_type
 from chapelle.model.snapshot import OPERATIONAL_CUSTOM_FIELDS
 
 type Converter = Callable[[Any], Any]
@@ -46,9 +46,14 @@ class CableEnd(Record, frozen=True, kw_only=True):
 
 
 # A list that no snapshot has: NetBox lists the ends of all cables twenty times faster than it shows
-# them in the cables, where each comes with the whole object that it is plugged into.
+# them in the cables, where each comes with the whole object that it is plugged into. Which cable is
+# in a port comes from there too, for no port then has to show its cable.
 CABLE_ENDS = "cable_ends"
-_APART: dict[str, frozenset[str]] = {"cables": frozenset({"a_terminations", "b_terminations"})}
+_PLUGGED = ("interfaces", "power_feeds", "power_ports", "power_outlets")
+_APART: dict[str, frozenset[str]] = {
+    "cables": frozenset({"a_terminations", "b_terminations"}),
+    **dict.fromkeys(_PLUGGED, frozenset({"cable", "cable_end"})),
+}
 
 # Fields that no record holds, asked for because NetBox then loads with one query what it would
 # otherwise look up object by object: `mac_address` is a property of the primary MAC object.
@@ -61,20 +66,41 @@ def wanted_fields(list_name: str) -> str:
     return ",".join((*own, *_HELPERS.get(list_name, ())))
 
 
-def with_ends(cables: Iterable[Record], ends: Iterable[CableEnd]) -> tuple[Record, ...]:
-    """The cables, each with what it is plugged into; an end of a cable that is gone is left out."""
+def with_ends(
+    lists: Mapping[str, tuple[Record, ...]], ends: Iterable[CableEnd]
+) -> dict[str, tuple[Record, ...]]:
+    """The lists, each cable with what it is plugged into, each port with the cable that it holds.
+
+    An end of a cable that is gone, or in a port that is gone, is left out.
+    """
     plugged: dict[tuple[int, str], list[Termination]] = {}
+    holding: dict[str, dict[int, CableEnd]] = {}
     for end in ends:
         termination = Termination(object_type=end.termination_type, object_id=end.termination_id)
         plugged.setdefault((end.cable, end.cable_end), []).append(termination)
-    return tuple(
+        holding.setdefault(end.termination_type, {})[end.termination_id] = end
+    cables = tuple(
         msgspec.structs.replace(
             cable,
             a_terminations=tuple(sorted(plugged.get((cable.id, "A"), ()))),
             b_terminations=tuple(sorted(plugged.get((cable.id, "B"), ()))),
         )
-        for cable in cables
+        for cable in lists["cables"]
     )
+    ports = {name: _holding(lists[name], holding.get(MODELS[name], {})) for name in _PLUGGED}
+    return {**lists, **ports, "cables": cables}
+
+
+def _holding(ports: tuple[Record, ...], ends: Mapping[int, CableEnd]) -> tuple[Record, ...]:
+    return tuple(
+        msgspec.structs.replace(port, **_hold(port, ends[port.id])) if port.id in ends else port
+        for port in ports
+    )
+
+
+def _hold(port: Record, end: CableEnd) -> dict[str, Any]:
+    found = {"cable": end.cable, "cable_end": end.cable_end}
+    return {name: value for name, value in found.items() if name in port.__struct_fields__}
 
 
 def _record(list_name: str) -> type[Record]:

@@ -67,8 +67,8 @@ def read_content(get: Get) -> Content:
             _require_count(name, counted, len(lists[name]))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    lists["cables"] = with_ends(lists["cables"], lists.pop(CABLE_ENDS))  # type: ignore[arg-type]
-    return Content(**lists)  # type: ignore[arg-type]
+    ends = lists.pop(CABLE_ENDS)
+    return Content(**with_ends(lists, ends))  # type: ignore[arg-type]
 
 
 def check_counts(get: Get, content: Content) -> None:

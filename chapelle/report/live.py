@@ -21,7 +21,17 @@ from rich.text import Text
 from chapelle.errors import InputError
 from chapelle.model.outcome import STEPS, Event
 from chapelle.report.progress import Progress, RackLine
-from chapelle.report.text import BAD_OUTCOMES, STYLES, clean, console, duration, plural, rough, wrap
+from chapelle.report.text import (
+    BAD_OUTCOMES,
+    STYLES,
+    clean,
+    clock,
+    console,
+    duration,
+    plural,
+    rough,
+    wrap,
+)
 
 MODES = ("live", "plain", "json")
 
@@ -122,10 +132,6 @@ class _Json:
         self._out.flush()
 
 
-def _clock(moment: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(moment))
-
-
 def _elapsed(seconds: float) -> str:
     minutes, rest = divmod(max(int(seconds), 0), 60)
     return f"{minutes}:{rest:02}"
@@ -159,7 +165,7 @@ class _Plain:
         self._progress.see(event)
         text = self._text(event)
         if text:
-            lines = wrap(f"{_clock(event.time)} {text}", " " * 9)
+            lines = wrap(f"{clock(event.time)} {text}", " " * 9)
             self._out.write("\n".join(lines) + "\n")
             self._out.flush()
 

@@ -76,12 +76,23 @@ def rough(seconds: float) -> str:
 
 def moment(time: float) -> str:
     """A point in time (seconds since the epoch) in Paris and in UTC, to the second."""
+    there = _in_paris(time)
+    if there.tzinfo is UTC:
+        return f"{there:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{there:%Y-%m-%d %H:%M:%S} Paris ({there.astimezone(UTC):%H:%M:%S} UTC)"
+
+
+def clock(time: float) -> str:
+    """The time of day in Paris of a point in time (seconds since the epoch), as `moment` has it."""
+    return f"{_in_paris(time):%H:%M:%S}"
+
+
+def _in_paris(time: float) -> datetime:
     utc = datetime.fromtimestamp(time, UTC)
     try:
-        paris = utc.astimezone(ZoneInfo("Europe/Paris"))
+        return utc.astimezone(ZoneInfo("Europe/Paris"))
     except ZoneInfoNotFoundError:  # a machine without the time zone data still gets its report
-        return f"{utc:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{paris:%Y-%m-%d %H:%M:%S} Paris ({utc:%H:%M:%S} UTC)"
+        return utc
 
 
 def host_names(names: Iterable[str], limit: int = 4) -> str:

@@ -314,7 +314,8 @@ def _limits(device_seconds: str | None, revert_after: str | None) -> Limits:
         limits = msgspec.structs.replace(limits, before=seconds)
     if revert_after is not None:
         seconds = _whole("--revert-after", revert_after)
-        limits = msgspec.structs.replace(limits, revert=seconds, management=seconds)
+        longer = max(seconds, limits.management)
+        limits = msgspec.structs.replace(limits, revert=seconds, management=longer)
     return limits
 
 

@@ -81,7 +81,8 @@ def provision(
 ) -> ExitCode:
     """Bring servers to what NetBox says, verify each, and make them active.
 
-    With --aisle, its switches come first, as `invoke fabric.push` does it.
+    With --aisle, its switches come first, as `invoke fabric.push` does it: a run of its own, whose
+    events and result come first with --json too.
 
     1. NetBox is started and seeded if it is ours and needs it; a snapshot of it is taken.
     2. Findings of severity error about a server of the scope stop here.

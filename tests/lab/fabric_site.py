@@ -182,7 +182,7 @@ class Site:
                 changes={name: self._change(name, text) for name, text in sections.items()},
                 connect=self.connect,
                 store=self.store,
-                limits=limits or Limits(settle=30.0, drain=0.5),
+                limits=limits or Limits(settle=30.0, steady=0.5, drain=0.5),
                 forks=3,
                 serving=frozenset(serving),
                 watch=watch,

@@ -54,8 +54,7 @@ router bgp 65001
    router-id 10.0.0.1
    neighbor FABRIC peer group
    neighbor FABRIC send-community extended
-   neighbor 10.1.0.1 peer group FABRIC
-   neighbor 10.1.0.1 remote-as 65100
+   neighbor interface Et1 peer-group FABRIC remote-as 65100
    !
    address-family evpn
       neighbor FABRIC activate
@@ -386,12 +385,12 @@ class EosTerminal(Terminal):
         return {"interfaceStatuses": statuses}
 
     def _peers(self, prefixes: int) -> dict[str, Any]:
-        found = re.findall(r"^ +neighbor ([\d.]+) remote-as", self.device.running, re.M)
+        found = re.findall(r"^ +neighbor interface (\S+) peer-group", self.device.running, re.M)
         return {
             "vrfs": {
                 "default": {
                     "peers": {
-                        peer: {"peerState": "Established", "prefixAccepted": prefixes}
+                        f"fe80::1%{peer}": {"peerState": "Established", "prefixAccepted": prefixes}
                         for peer in found
                     }
                 }

@@ -67,7 +67,7 @@ class EosRig(FakeRig):
     serial = fake_eos.SERIAL
     hostname = fake_eos.NAME
     neighbour = Neighbour(interface="Ethernet1", system=fake_eos.FAR[0], port=fake_eos.FAR[1])
-    peer = BgpPeer(vrf="default", family="evpn", peer="10.1.0.1", established=True, prefixes=12)
+    peer = BgpPeer(vrf="default", family="evpn", peer="Ethernet1", established=True, prefixes=12)
     vni = Vni(vni=50001, kind="L3", up=True, vrf="red")
     port = Port(name="Ethernet2", enabled=False, up=False)
     routes = "red"

@@ -1,11 +1,14 @@
 """A switch in memory that keeps the contract of a driver: for what goes wrong at one exact instant.
 
-It goes back by itself when its time has come, whoever looks. `half` is how often it takes only half
-of a candidate. A fault is set for a method of the contract, before or after that takes effect. What
-real switches do is tested on real switches.
+It goes back by itself when its time has come, whoever looks, and takes `going_back` seconds for it.
+`half` is how often it takes only half of a candidate. `flaps` are the states that it shows, the
+last of them for good. `meanwhile` is what happens before a method of the contract is called, once.
+A fault is set for a method, before or after that takes effect. What real switches do is tested on
+real switches.
 """
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,12 +53,15 @@ class Device:
         self.faults: dict[str, tuple[str, Exception]] = {}
         self.away_until = 0.0
         self.half = 0
+        self.going_back = 0.0
+        self.flaps: list[Facts] = []
+        self.meanwhile: dict[str, Callable[[], None]] = {}
         self.state = Facts(identity=Identity(serial="S1", hostname="leaf-1"))
         self.calls: list[str] = []
 
     def tick(self) -> None:
         """Let the switch do what it does by itself."""
-        if self.armed and time.monotonic() >= self.armed[1]:
+        if self.armed and time.monotonic() >= self.armed[1] + self.going_back:
             self.running = self.checkpoints[self.armed[0]]
             self.armed = None
 
@@ -93,6 +99,7 @@ class Session:
         work = getattr(self, f"_{name}")
 
         def call(*arguments: Any) -> Any:
+            device.meanwhile.pop(name, lambda: None)()
             device.tick()
             if time.monotonic() < device.away_until:
                 raise UnreachableError("the session is lost")
@@ -141,6 +148,8 @@ class Session:
     def _confirm(self, name: str) -> None:
         if not self._device.armed or self._device.armed[0] != name:
             raise SwitchError("nothing is armed")
+        if time.monotonic() >= self._device.armed[1]:
+            raise SwitchError("it has just fired")
         self._device.armed = None
 
     def _revert(self, name: str) -> None:
@@ -155,7 +164,9 @@ class Session:
         if self._device.armed is None:
             return None
         name, fires = self._device.armed
-        return Pending(checkpoint=name, seconds=fires - time.monotonic())
+        return Pending(checkpoint=name, seconds=max(fires - time.monotonic(), 0.0))
 
     def _facts(self) -> Facts:
-        return self._device.state
+        if len(self._device.flaps) > 1:
+            return self._device.flaps.pop(0)
+        return self._device.flaps[0] if self._device.flaps else self._device.state

@@ -14,6 +14,7 @@ MAY_IMPORT = {
     "settings": {"errors"},
     "files": {"errors"},
     "process": set(),
+    "lazy": set(),
     "model": {"errors"},
     "netbox": {"model"},
     "checks": {"model"},
@@ -25,7 +26,7 @@ MAY_IMPORT = {
     "run": {"model", "netbox", "checks", "fabric", "plan", "drivers", "lab", "report"},
     "tasks": {"model", "netbox", "checks", "fabric", "plan", "drivers", "lab", "report", "run"},
 }
-EVERYWHERE = {"errors", "settings", "files", "process"}
+EVERYWHERE = {"errors", "settings", "files", "process", "lazy"}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -157,7 +157,7 @@ class Fabric:
                 changes={name: self._change(name) for name in NAMES},
                 connect=lambda target: self.devices[target.name].connect(target),
                 store=Store(self.state),
-                limits=Limits(settle=0.05, drain=0.0),
+                limits=Limits(settle=0.05, steady=0.0, drain=0.0),
                 forks=4,
                 serving=frozenset(),
                 watch=self.events.append,
@@ -412,5 +412,6 @@ def test_arguments_are_validated() -> None:
         tasks._drift(True, True)
     with pytest.raises(InputError, match="--forks"):
         tasks._forks("many")
-    assert tasks._limits("60", "30") == Limits(before=60.0, revert=30, management=30)
+    assert tasks._limits("60", "30") == Limits(before=60.0, revert=30, management=300)
+    assert tasks._limits(None, "600") == Limits(revert=600, management=600)
     assert str(tasks._scope(None, None)) == "--aisle=all"

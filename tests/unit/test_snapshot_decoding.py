@@ -84,7 +84,7 @@ def test_custom_fields_are_plain_values_and_none_of_our_own_notes() -> None:
     }
 
 
-def test_cables_get_their_ends_in_one_order() -> None:
+def test_cables_get_their_ends_in_one_order_and_ports_their_cables() -> None:
     cable = {
         "id": 1, "status": {"value": "connected"}, "type": "dac-passive", "label": "",
         "color": "", "length": "1.50", "length_unit": {"value": "m"}, "tenant": None,
@@ -101,11 +101,16 @@ def test_cables_get_their_ends_in_one_order() -> None:
         )
         for i, (side, port) in enumerate([("A", 4), ("B", 9), ("A", 3)])
     ]  # fmt: skip
-    (whole,) = with_ends([bare], ends)
-    assert [end.object_id for end in whole.a_terminations] == [3, 4]
-    assert [end.object_id for end in whole.b_terminations] == [9]
-    assert with_ends([bare], reversed(ends)) == (whole,)
-    assert with_ends([bare], []) == (bare,)
+    ports = tuple(r.Interface(id=i, device=5, name=f"eth{i}", type="lag") for i in (3, 4, 5, 9))
+    lists = dict.fromkeys(MODELS, ()) | {"cables": (bare,), "interfaces": ports}
+    whole = with_ends(lists, ends)
+    (cable,) = whole["cables"]
+    assert [end.object_id for end in cable.a_terminations] == [3, 4]
+    assert [end.object_id for end in cable.b_terminations] == [9]
+    held = [(port.cable, port.cable_end) for port in whole["interfaces"]]
+    assert held == [(1, "A"), (1, "A"), (None, None), (1, "B")]
+    assert with_ends(lists, reversed(ends)) == whole
+    assert with_ends(lists, []) == lists
 
 
 def test_ranges_and_units_come_as_netbox_sends_them() -> None:

@@ -93,7 +93,7 @@ class Bench:
         self.log = Log()
         self.store = Store(state)
         self.papers = Papers(state / "run", "leaf-1")
-        self.limits = Limits(revert=1, management=2, settle=0.05)
+        self.limits = Limits(revert=1, management=2, settle=0.05, steady=0.0)
 
     def transaction(self, **said: object) -> Transaction:
         order = {
@@ -227,7 +227,7 @@ def test_a_controller_killed_at_any_step_is_gone_on_with(
 ) -> None:
     """At the beginning of a step, or when it is done and not yet written down; resumed at once, or
     when the switch has long gone back by itself."""
-    bench.limits = Limits(revert=60, management=60, settle=0.05)
+    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
     bench.log.kill = (moment, step)
     with pytest.raises(KilledError):
         bench.transaction().run()
@@ -240,7 +240,7 @@ def test_a_controller_killed_at_any_step_is_gone_on_with(
 
 @pytest.mark.parametrize("moment", ["begin", "end"])
 def test_a_controller_killed_while_it_takes_back_is_gone_on_with(bench: Bench, moment: str) -> None:
-    bench.limits = Limits(revert=60, management=60, settle=0.05)
+    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
     bench.device.half = 2
     bench.log.kill = (moment, "revert")
     with pytest.raises(KilledError):
@@ -250,7 +250,7 @@ def test_a_controller_killed_while_it_takes_back_is_gone_on_with(bench: Bench, m
 
 
 def test_without_resume_the_next_run_sees_what_is_under_way(bench: Bench) -> None:
-    bench.limits = Limits(revert=60, management=60, settle=0.05)
+    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
     bench.log.kill = ("begin", "post-check")
     with pytest.raises(KilledError):
         bench.transaction().run()
@@ -262,7 +262,7 @@ def test_without_resume_the_next_run_sees_what_is_under_way(bench: Bench) -> Non
 
 
 def test_what_others_did_since_a_killed_run_is_not_undone_with_it(bench: Bench) -> None:
-    bench.limits = Limits(revert=60, management=60, settle=0.05)
+    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
     bench.log.kill = ("begin", "re-diff")
     with pytest.raises(KilledError):
         bench.transaction().run()
@@ -333,7 +333,45 @@ def test_a_slow_switch_is_left_as_it_is(bench: Bench) -> None:
     assert "took too long" in ending.message
 
 
+def test_what_somebody_does_while_we_prepare_is_not_undone(bench: Bench) -> None:
+    foreign = "ip route 198.51.100.0/24 blackhole\n"
+
+    def somebody() -> None:
+        bench.device.running = OLD.replace("ip route", foreign + "ip route")
+
+    bench.device.meanwhile["checkpoint"] = somebody
+    ending = bench.transaction().run()
+    assert ending.outcome == FAILED
+    assert "198.51.100.0/24" in ending.message
+    assert foreign in bench.device.running
+    assert "arm" not in bench.device.calls
+
+
 # -- post-checks, drain, management ---------------------------------------------------------------
+
+
+def test_a_neighbour_that_is_lost_a_moment_later_takes_the_change_back(bench: Bench) -> None:
+    """BFD needs up to a second to miss it: the first look after the change still shows it."""
+    bench.limits = Limits(revert=60, settle=0.3, steady=0.1)
+    up = BgpPeer(vrf="default", family="ipv4", peer="swp1", established=True, prefixes=1)
+    good = msgspec.structs.replace(bench.device.state, bgp=(up,))
+    down = msgspec.structs.replace(up, established=False, prefixes=0)
+    bench.device.flaps = [good, good, msgspec.structs.replace(good, bgp=(down,))]
+    ending = bench.run()
+    assert ending.outcome == REVERTED
+    assert "swp1" in ending.message or "established" in ending.message
+
+
+def test_a_switch_that_is_going_back_has_not_been_confirmed(bench: Bench) -> None:
+    """The last look took too long, the revert has fired, and still shows the new configuration."""
+    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+    bench.device.going_back = 0.3
+
+    def fire() -> None:
+        bench.device.armed = ("chapelle-run-1", time.monotonic())
+
+    bench.device.meanwhile["confirm"] = fire
+    assert bench.run().outcome == REVERTED
 
 
 def test_a_session_that_does_not_come_up_takes_the_change_back(bench: Bench) -> None:

@@ -72,7 +72,10 @@ class BusyError(SwitchError):
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A revert that the device is armed with: its checkpoint's name, and seconds until it fires."""
+    """A revert that the device is armed with: its checkpoint's name, and seconds until it fires.
+
+    With 0 seconds it has fired and is not done: what runs now is neither the old nor the new.
+    """
 
     checkpoint: str
     seconds: float

@@ -4,6 +4,7 @@ The shapes are those that Arista's models of `show` commands have (eAPI, the sam
 the command line).
 """
 
+import re
 from typing import Any
 
 from chapelle.drivers.switch.cli import Cli
@@ -48,13 +49,19 @@ def _bgp(family: str, answer: dict[str, Any]) -> list[BgpPeer]:
         BgpPeer(
             vrf=vrf,
             family=family,
-            peer=name,
+            peer=_peer(name),
             established=peer["peerState"] == "Established",
             prefixes=int(peer.get("prefixAccepted", peer.get("prefixReceived", 0))),
         )
         for vrf, summary in answer.get("vrfs", {}).items()
         for name, peer in summary.get("peers", {}).items()
     ]
+
+
+def _peer(name: str) -> str:
+    """A neighbour by its address; one without is `fe80::1%Et49/1`, and is called by its port."""
+    _, unnumbered, port = name.partition("%")
+    return re.sub(r"^Et(?=\d)", "Ethernet", port) if unnumbered else name
 
 
 def _vnis(cli: Cli, tunnels: dict[str, Any]) -> tuple[Vni, ...]:

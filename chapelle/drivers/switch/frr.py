@@ -303,7 +303,13 @@ class Frr:
     def pending(self) -> Pending | None:
         """See the contract."""
         script = f"""
-            armed=$(cat {RUN}/armed 2>/dev/null) || exit 0  # it may fire at any moment
+            cd {RUN} 2>/dev/null || exit 0
+            # One that has fired, or was told to, is pending until it is done.
+            if systemctl -q is-active chapelle-revert.service chapelle-revert-now.service; then
+              name=$(cut -d" " -f1 fired armed 2>/dev/null | head -n 1)
+              echo "${{name:-unnamed}} 0 0"; exit
+            fi
+            armed=$(cat armed 2>/dev/null) || exit 0  # it may fire at any moment
             systemctl -q is-active chapelle-revert.timer || exit 0
             echo "$armed"; cat /proc/uptime"""
         said = self._shell.must(script, purpose="say whether it is armed").split()

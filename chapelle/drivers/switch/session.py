@@ -11,16 +11,9 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import paramiko
-import tenacity
-from netmiko import ConnectHandler
-from netmiko.exceptions import (
-    NetmikoBaseException,
-    NetmikoTimeoutException,
-)
-
+from chapelle import lazy
 from chapelle.drivers.switch import wire
 from chapelle.drivers.switch.contract import (
     StrangerError,
@@ -29,6 +22,15 @@ from chapelle.drivers.switch.contract import (
     UnreachableError,
 )
 from chapelle.errors import InputError
+
+if TYPE_CHECKING:
+    import netmiko
+    import paramiko
+    import tenacity
+else:
+    netmiko = lazy.library("netmiko")
+    paramiko = lazy.library("paramiko")
+    tenacity = lazy.library("tenacity")
 
 # SSH messages that make a dead path known while nothing is said; see `wire`.
 KEEPALIVE_SECONDS = 5
@@ -189,7 +191,7 @@ class Session:
         with self._translated("cannot be reached"):
             link = wire.connect(target)
             try:
-                return ConnectHandler(
+                return netmiko.ConnectHandler(
                     device_type=self._device_type,
                     host=target.address,
                     port=target.port,
@@ -226,7 +228,7 @@ class Session:
     def _translated(self, what: str) -> Iterator[None]:
         try:
             yield
-        except (NetmikoBaseException, paramiko.SSHException, OSError, EOFError) as error:
+        except (netmiko.NetmikoBaseException, paramiko.SSHException, OSError, EOFError) as error:
             raise _translation(self.target, what, error) from error
         except ValueError as error:  # Netmiko: there is no prompt where one should be
             raise SwitchError(
@@ -286,7 +288,7 @@ def _translation(target: Target, what: str, error: Exception) -> SwitchError:
 
 def _hung_up(error: Exception, cause: Exception) -> bool:
     """Whether a server ended a connection that had been made, before anybody could log in."""
-    if not isinstance(error, NetmikoTimeoutException):
+    if not isinstance(error, netmiko.NetmikoTimeoutException):
         return False
     return isinstance(cause, EOFError | ConnectionResetError) or "banner" in str(cause).lower()
 
@@ -301,7 +303,7 @@ def _one_line(error: Exception) -> str:
     return text or type(error).__name__
 
 
-def _key(target: Target) -> paramiko.PKey:
+def _key(target: Target) -> "paramiko.PKey":
     """The private key, with the certificate beside it if there is one."""
     try:
         return paramiko.PKey.from_path(target.key)

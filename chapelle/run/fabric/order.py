@@ -58,6 +58,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         revert: until the switch takes an unconfirmed change back by itself.
         management: the same, for a change that touches the path that we reach it by.
         settle: until all post-checks hold.
+        steady: how long they must hold on end. BFD misses a neighbour within one second.
         drain: what a spine's neighbours get to move their traffic away.
     """
 
@@ -65,6 +66,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     revert: int = 120
     management: int = 300
     settle: float = 90.0
+    steady: float = 2.5
     drain: float = 5.0
 
 

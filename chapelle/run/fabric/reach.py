@@ -2,16 +2,20 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import paramiko
-
-from chapelle import lab
+from chapelle import lab, lazy
 from chapelle.drivers.switch.contract import Target
 from chapelle.errors import InputError
 from chapelle.lab import ca
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.settings import Settings
+
+if TYPE_CHECKING:
+    import paramiko
+else:
+    paramiko = lazy.library("paramiko")
 
 # Who configures switches, unless the site's SSH configuration says otherwise.
 USER = "deploy"

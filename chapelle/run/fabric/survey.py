@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import msgspec
 
 from chapelle.checks.fabric import Expected
-from chapelle.drivers.switch.contract import Target
+from chapelle.drivers.switch.contract import SwitchError, Target
 from chapelle.errors import ChapelleError
 from chapelle.fabric import intent, links, ownership, platforms, render
 from chapelle.fabric.switch import Switch as Intended
@@ -162,6 +162,14 @@ def survey(
             return look(gear, connect, store, facts=facts)
         except ChapelleError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - one odd answer must not hide all other switches
+            return SwitchError(
+                f"{gear.name} answers what its driver does not understand.",
+                where=f"device {gear.name}, platform {gear.target.platform}",
+                expected="the answers of a version that docs/switch-platforms.md names",
+                found=repr(error)[:300],
+                remedy="compare its version with that list; leave it out with --limit",
+            )
 
     with ThreadPoolExecutor(max_workers=forks) as pool:
         for name, result in zip(found, pool.map(one, found.values()), strict=True):

@@ -18,9 +18,8 @@ from chapelle.drivers.switch.contract import (
     SwitchError,
     UnreachableError,
 )
-from chapelle.errors import ChapelleError
 from chapelle.fabric import ownership
-from chapelle.model.outcome import Change
+from chapelle.model.outcome import Change, Difference
 from chapelle.model.switch import Facts, Identity
 from chapelle.run.fabric import drain, management, papers
 from chapelle.run.fabric.compare import drift, drifted, not_approved, require_serial
@@ -80,6 +79,7 @@ class Transaction:
         self._store = store
         self._began = time.monotonic()
         self._identity: Identity | None = None
+        self._compared = ""  # the configuration that the candidate was made from
         self._near = False  # whether the change touches the path that we manage it by
         self._armed = False  # whether the switch may be in anything but the old configuration
         self._fires = 0.0  # when the switch goes back by itself; 0 when it does not
@@ -111,6 +111,7 @@ class Transaction:
         running = self._compare(switch)
         if running is None:
             return None
+        self._compared = running
         candidate = ownership.merge(self.platform, running, self.order.sections)
         with step(self._log, "check"):
             switch.check(candidate)
@@ -185,6 +186,7 @@ class Transaction:
         with step(self._log, "checkpoint"):
             before = switch.facts()
             checkpoint = switch.checkpoint(self.order.checkpoint)
+            self._require_still(checkpoint)
             self._kept.put_facts(papers.BEFORE, before)
             self._kept.put(papers.SECTIONS, self.order.sections)
             self._kept.put(papers.CANDIDATE, candidate)
@@ -205,6 +207,17 @@ class Transaction:
                     remedy="see what slows it down, or raise --device-seconds",
                 )
         return before
+
+    def _require_still(self, checkpoint: str) -> None:
+        """See that nobody changed the switch since: the candidate would silently undo that."""
+        if diff := ownership.diff(self.platform, self._compared, checkpoint):
+            raise BusyError(
+                f"Somebody changed {self.name} while its change was prepared.",
+                where=f"device {self.name}",
+                expected="the configuration that was compared",
+                found=diff.strip().splitlines()[-1].strip(),
+                remedy="let them finish, then plan and push again",
+            )
 
     # -- the change -------------------------------------------------------------------------------
 
@@ -289,15 +302,22 @@ class Transaction:
             end = time.monotonic() + self.limits.settle
             if self._fires:
                 end = min(end, self._fires - _ROOM)
+            good_since: float | None = None
             while True:
                 after = switch.facts()
                 differences = after_change(self.order.expected, before, after)
                 noted.differences = tuple(differences)
-                if not differences:
+                now = time.monotonic()
+                if differences:
+                    good_since = None
+                elif good_since is None:
+                    good_since = now  # a neighbour that is gone is not missed at once
+                if good_since is not None and now - good_since >= self.limits.steady:
                     break
-                if time.monotonic() + _POLL > end:
-                    raise PostCheckError(self.name, differences)
-                time.sleep(_POLL)
+                pause = _POLL if good_since is None else good_since + self.limits.steady - now
+                if now + pause > end:
+                    raise PostCheckError(self.name, differences or [_unsteady(self.limits)])
+                time.sleep(pause)
             self._kept.put_facts(papers.AFTER, after)
 
     def _confirm(self, switch: Switch) -> None:
@@ -346,7 +366,8 @@ class Transaction:
                 break
             except Exception as error:  # noqa: BLE001 - tried until the switch must have done it
                 if time.monotonic() + _POLL > end:
-                    found = f"{reason}; it could not be seen what runs now: {words(error)}"
+                    found = f"{reason}; it could not be seen to run and start with the old: "
+                    found += words(error)
                     self._log.end("revert", "unknown", found)
                     return self._ending(UNKNOWN, found)
             time.sleep(_POLL)
@@ -370,10 +391,7 @@ class Transaction:
                 )
         if self._confirming and not self._fires:
             # The change was confirmed; writing it failed, and may have spoilt what is started next.
-            try:
-                switch.persist()
-            except ChapelleError as error:
-                return f"{how}, but the start-up configuration is not written: {words(error)}"
+            switch.persist()
         return how
 
     def _is_back(self, switch: Switch, checkpoint: str) -> bool:
@@ -441,3 +459,12 @@ class Transaction:
 
     def _ending(self, outcome: str, message: str = "") -> Ending:
         return Ending(outcome=outcome, message=message, identity=self._identity)
+
+
+def _unsteady(limits: Limits) -> Difference:
+    return Difference(
+        area="switch",
+        item="post-check",
+        expected=f"as intended for {limits.steady:g} s on end",
+        found="no time left before it goes back by itself",
+    )
