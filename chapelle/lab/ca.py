@@ -76,6 +76,11 @@ def ensure(settings: Settings) -> None:
     issue_user_certificate(settings)
 
 
+def exists(settings: Settings) -> bool:
+    """Whether this installation has a lab's authorities."""
+    return (folder(settings) / "ca_user").is_file()
+
+
 def issue_user_certificate(settings: Settings) -> Path:
     """See that the operator's certificate is good for 12 hours more, and say where it is.
 

@@ -129,6 +129,15 @@ def moved(settings: Settings, mark: changes.Mark) -> bool:
         return True
 
 
+def version(settings: Settings) -> str:
+    """The version that NetBox says it has.
+
+    Raises:
+        ChapelleError: it cannot be reached, or answers wrongly.
+    """
+    return _version(_patient(access.getter(access.connect(access.access(settings, "read")))))
+
+
 def _kept(settings: Settings, now: datetime.datetime) -> Taken | None:
     """The latest snapshot, if it may be brought up to date instead of reading everything."""
     kept = latest(settings)

@@ -46,7 +46,8 @@ def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> di
 
     Raises:
         InputError: the server has no name or no primary IPv4 address on an interface of its own, or
-            a link that cannot be built as NetBox describes it.
+            a link that cannot be built as NetBox describes it; or NetBox names nobody in its VRF
+            that tells names or the time, or that may manage it.
     """
     primary = _primary(dc, device)
     links = intended_links(dc, device)
@@ -60,10 +61,22 @@ def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> di
         "base_fqdn": primary.dns_name or name,
         "base_address": _bare(primary.address),
         "base_serial": device.serial,
-        "base_resolvers": service_addresses(dc, NAME_SERVICE, vrf),
+        "base_resolvers": _some(
+            dc,
+            vrf,
+            service_addresses(dc, NAME_SERVICE, vrf),
+            f"IP address whose DNS name is {NAME_SERVICE}1 or {NAME_SERVICE}1.<domain>",
+        ),
         "access_certificate_names": sorted({name, primary.dns_name or name}),
-        "firewall_management": prefixes(dc, SERVICES, vrf),
-        "time_servers": service_addresses(dc, TIME_SERVICE, vrf),
+        "firewall_management": _some(
+            dc, vrf, prefixes(dc, SERVICES, vrf), f"prefix with the IPAM role {SERVICES}"
+        ),
+        "time_servers": _some(
+            dc,
+            vrf,
+            service_addresses(dc, TIME_SERVICE, vrf),
+            f"IP address whose DNS name is {TIME_SERVICE}1 or {TIME_SERVICE}1.<domain>",
+        ),
         "time_sets_clock": sets_clock,
         "time_not_exercised": [] if sets_clock else ["clock: measured, not set (a container)"],
         "network_links": usable,
@@ -188,6 +201,21 @@ def _without_bonds(links: list[Link], missing: list[str]) -> list[Link]:
     for link in links:
         link["parent"] = stand_ins.get(link["parent"] or "", link["parent"])
     return [link for link in links if link["kind"] != "bond"]
+
+
+def _some(dc: Datacentre, vrf: int | None, found: list[str], what: str) -> list[str]:
+    """What was found, if anything was: a server without it would be configured and not work."""
+    if not found:
+        names = {each.id: each.name for each in dc.content.vrfs}
+        where = f"VRF {names.get(vrf, vrf)}" if vrf is not None else "the global table"
+        raise InputError(
+            f"The servers of {where} lack an active {what}.",
+            where=f"NetBox, {where}",
+            expected=f"at least one active {what}",
+            found="none",
+            remedy="add it in NetBox; see docs/your-own-netbox.md",
+        )
+    return found
 
 
 def service_addresses(dc: Datacentre, service: str, vrf: int | None) -> list[str]:

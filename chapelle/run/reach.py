@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from chapelle.errors import ChapelleError, RefusedError
-from chapelle.lab import wires
+from chapelle.lab import ca, wires
 from chapelle.plan.inventory import Reach
 from chapelle.settings import Settings
 
@@ -31,6 +31,8 @@ def reach(settings: Settings) -> Reach:
     """
     if settings.target == "site":
         return Reach(sockets=socket_directory(settings), ssh_config=settings.ssh_config)
+    if ca.exists(settings):
+        ca.issue_user_certificate(settings)  # it may have run out since the lab was last up
     return Reach(
         sockets=socket_directory(settings),
         ssh=settings.state / "ssh" / "ssh",

@@ -72,15 +72,20 @@ def diff(
     """
     settings = Settings.load()
     where = _stand(settings, _scope(aisle, limit))
-    looks = looking.seen(looking.look(settings, where.gears, forks=_forks(forks)))
+    looks, errors = looking.parted(looking.look(settings, where.gears, forks=_forks(forks)))
     diffs = {name: look.diff for name, look in looks.items()}
     drifts = {name: look.drift for name, look in looks.items() if look.drift}
     if json:
-        _print_json({"kind": "diff", "diffs": diffs, "drift": drifts})
+        _print_json({"kind": "diff", "diffs": diffs, "drift": drifts, "not_asked": errors})
     else:
-        shown.print_diffs(diffs)
+        if diffs:
+            shown.print_diffs(diffs)
         for name, drift in drifts.items():
             print(f"\nchanged by others on {name}:\n{drift}", end="")
+        for name, error in errors.items():
+            print(f"not looked at: {name}: {error}")
+    if errors:
+        return ExitCode.HOSTS_FAILED
     return ExitCode.FINDINGS if any(diffs.values()) or drifts else ExitCode.OK
 
 

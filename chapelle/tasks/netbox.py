@@ -1,7 +1,7 @@
 """Tasks of netbox: `up`, `down`, `status`, `reset`, `seed`."""
 
 from chapelle.errors import ExitCode
-from chapelle.netbox import server
+from chapelle.netbox import server, snapshot
 from chapelle.settings import Settings
 from chapelle.tasks._command import command, confirm
 from chapelle.tasks.seed import seed
@@ -23,8 +23,12 @@ def down(_context: object) -> None:
 
 @command()
 def status(_context: object) -> ExitCode:
-    """Say whether NetBox answers, and which of its processes run (exit 1: it is down)."""
+    """Say whether NetBox answers, and of ours which of its processes run (exit 1: it is down)."""
     settings = Settings.load()
+    if settings.netbox_url:
+        version = snapshot.version(settings)
+        print(f"NetBox {version}: up at {settings.netbox_url}, which is not ours to start or stop")
+        return ExitCode.OK
     found = server.status(settings)
     print(f"NetBox {found.version}: {'up at ' + str(found.url) if found.answering else 'down'}")
     for name, pid in found.processes.items():

@@ -15,17 +15,26 @@ from chapelle.tasks._command import command
 _SHOWN = 5
 
 
-@command(help={"dry_run": "only say what would be written; uses the token that cannot write"})
-def seed(_context: object, dry_run: bool = False) -> ExitCode | None:
-    """Bring NetBox to what inventory/design says. Deletes nothing; again, it writes nothing."""
+@command(
+    help={
+        "dry-run": "only say what would be written; uses the token that cannot write",
+        "adopt": "change objects that have a name of the design and not our tag, and tag them",
+    }
+)
+def seed(_context: object, dry_run: bool = False, adopt: bool = False) -> ExitCode | None:
+    """Bring NetBox to what inventory/design says. Deletes nothing; again, it writes nothing.
+
+    What has a name of the design and not our tag is left alone, with all that belongs to it; where
+    it differs from the design, that is said, and the exit code is 2.
+    """
     settings = Settings.load()
     console = Console(highlight=False)
     with nullcontext() if dry_run else seeding.alone(settings, _say):
         if console.is_terminal:
-            result = _with_bar(settings, console, dry_run=dry_run)
+            result = _with_bar(settings, console, dry_run=dry_run, adopt=adopt)
         else:
             progress = seeding.Lines(_say, least=_SHOWN + 1)
-            result = seeding.seed(settings, dry_run=dry_run, progress=progress)
+            result = seeding.seed(settings, dry_run=dry_run, adopt=adopt, progress=progress)
     print_result(result, console)
     return ExitCode.BAD_INPUT if result.conflicts else None
 
@@ -34,7 +43,7 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _with_bar(settings: Settings, console: Console, *, dry_run: bool) -> SeedResult:
+def _with_bar(settings: Settings, console: Console, *, dry_run: bool, adopt: bool) -> SeedResult:
     columns = (
         TextColumn("{task.description:<24}"),
         BarColumn(),
@@ -47,7 +56,7 @@ def _with_bar(settings: Settings, console: Console, *, dry_run: bool) -> SeedRes
         def progress(kind: str, done: int, total: int) -> None:
             bar.update(task, description=kind.replace("_", " "), completed=done, total=total)
 
-        return seeding.seed(settings, dry_run=dry_run, progress=progress)
+        return seeding.seed(settings, dry_run=dry_run, adopt=adopt, progress=progress)
 
 
 def print_result(result: SeedResult, console: Console) -> None:

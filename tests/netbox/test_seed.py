@@ -67,9 +67,11 @@ def client(settings: Settings, mode: str = "seed") -> Client:
     return Client(opened.granted.url, opened)
 
 
-def seed(settings: Settings, desired: Desired, *, dry_run: bool = False) -> SeedResult:
+def seed(
+    settings: Settings, desired: Desired, *, dry_run: bool = False, adopt: bool = False
+) -> SeedResult:
     using = client(settings, "read" if dry_run else "seed")
-    return Seeder(using, desired, tag="chapelle", dry_run=dry_run).run()
+    return Seeder(using, desired, tag="chapelle", dry_run=dry_run, adopt=adopt).run()
 
 
 def one(settings: Settings, endpoint: str, **query: Any) -> dict[str, Any]:
@@ -211,17 +213,44 @@ def test_others_are_left_alone_and_counted(settings: Settings, desired: Desired)
         write(settings, "DELETE", f"dcim/devices/{made['id']}/")
 
 
-def test_an_object_of_ours_by_name_is_adopted_with_its_other_tags(
+def test_what_is_not_ours_is_used_or_named_and_adopted_when_asked(
     settings: Settings, desired: Desired
 ) -> None:
     other = write(settings, "POST", "extras/tags/", {"name": "theirs", "slug": "theirs"})
     platform = one(settings, "dcim/platforms", slug="frr")
-    write(settings, "PATCH", f"dcim/platforms/{platform['id']}/", {"tags": [other["id"]]})
+    path = f"dcim/platforms/{platform['id']}/"
+    write(settings, "PATCH", path, {"tags": [other["id"]]})
     result = seed(settings, desired)
-    assert result.updated == 1
-    tags = {tag["slug"] for tag in one(settings, "dcim/platforms", slug="frr")["tags"]}
-    assert tags == {"theirs", "chapelle"}
+    assert (result.writes, result.conflicts) == (0, []), "as the design says: used as it is"
+
+    write(settings, "PATCH", path, {"name": "their FRR"})
+    result = seed(settings, desired)
+    assert result.writes == 0
+    (conflict,) = result.conflicts
+    assert "is not ours, and differs in name" in conflict
+
+    result = seed(settings, desired, adopt=True)
+    assert (result.updated, result.conflicts) == (1, [])
+    adopted = one(settings, "dcim/platforms", slug="frr")
+    assert adopted["name"] == platform["name"]
+    assert {tag["slug"] for tag in adopted["tags"]} == {"theirs", "chapelle"}
     write(settings, "DELETE", f"extras/tags/{other['id']}/")
+
+
+def test_a_device_that_is_not_ours_keeps_its_ports_and_cables(
+    settings: Settings, desired: Desired
+) -> None:
+    device = one(settings, "dcim/devices", name="compute-a1-02")
+    tags = [tag["id"] for tag in device["tags"]]
+    eno1 = one(settings, "dcim/interfaces", device="compute-a1-02", name="eno1")
+    write(settings, "PATCH", f"dcim/devices/{device['id']}/", {"tags": []})
+    write(settings, "DELETE", f"dcim/cables/{eno1['cable']['id']}/")
+    result = seed(settings, desired)
+    assert result.writes == 0
+    assert result.conflicts == ["1 cables of compute-a1-02, which is not ours"]
+    write(settings, "PATCH", f"dcim/devices/{device['id']}/", {"tags": tags})
+    result = seed(settings, desired)
+    assert (result.created, result.updated, result.conflicts) == (1, 0, [])
 
 
 def test_a_port_that_is_taken_is_a_conflict(settings: Settings, desired: Desired) -> None:

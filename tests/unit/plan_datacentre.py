@@ -27,12 +27,21 @@ class Builder:
             "device_types", r.DeviceType, manufacturer=1, model="M", slug="m", u_height=2.0
         )
         self.vrf = self.add("vrfs", r.VRF, name="servers")
+        self.services()
 
     def add(self, kind: str, record: type, **fields: Any) -> int:
         self.next_id += 1
         made = record(**{"id": self.next_id, **fields})
         self.made[kind].append(made)
         return int(made.id)
+
+    def services(self) -> None:
+        """Who tells servers names and the time, and from where they are managed."""
+        here = {"status": "active", "vrf": self.vrf}
+        role = self.add("roles", r.Role, name="Services", slug="services")
+        self.add("prefixes", r.Prefix, prefix="192.0.2.0/24", role=role, **here)
+        for name, address in (("dns1", "192.0.2.1/24"), ("time1", "192.0.2.2/24")):
+            self.add("ip_addresses", r.IPAddress, address=address, dns_name=name, **here)
 
     def cable(self, kind: str, a: int, other_kind: str, b: int) -> int:
         ends = [

@@ -54,6 +54,30 @@ def test_a_server_on_a_whole_kernel(dc: Datacentre) -> None:
     assert found["time_not_exercised"] == []
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "what"),
+    [
+        ("ip_addresses", "dns_name", "dns1"),
+        ("ip_addresses", "dns_name", "time1"),
+        ("prefixes", "role", "services"),
+    ],
+)
+def test_a_server_that_could_not_work_is_refused(
+    dc: Datacentre, kind: str, field: str, what: str
+) -> None:
+    """Without resolvers, time servers, or anybody who may manage it."""
+    wanted = what.rstrip("1")
+    records = tuple(
+        msgspec.structs.replace(each, status="deprecated")
+        if field == "role" or str(getattr(each, field)).startswith(wanted)
+        else each
+        for each in getattr(dc.content, kind)
+    )
+    without = Datacentre(Snapshot(msgspec.structs.replace(dc.content, **{kind: records})))
+    with pytest.raises(InputError, match=f"VRF .* lack an active .*{what}"):
+        hostvars(without, without.device("compute-a2-01"), FULL)
+
+
 def test_a_slim_kernel_keeps_the_primary_address_and_names_what_is_left_out(dc: Datacentre) -> None:
     found = hostvars(dc, dc.device("compute-a2-01"), SLIM)
     eno1, eno2 = found["network_links"]

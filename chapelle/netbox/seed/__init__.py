@@ -38,11 +38,16 @@ Say = Callable[[str], None]
 
 
 def seed(
-    settings: Settings, *, dry_run: bool = True, progress: Progress | None = None
+    settings: Settings,
+    *,
+    dry_run: bool = True,
+    adopt: bool = False,
+    progress: Progress | None = None,
 ) -> SeedResult:
     """Seed the NetBox of these settings with the design of this clone.
 
-    A dry run uses the read-only token, so that a mistake cannot write.
+    A dry run uses the read-only token, so that a mistake cannot write. With `adopt`, objects that
+    have a name of the design and are not ours become ours.
 
     Raises:
         InputError: the design is wrong, or NetBox refuses an object.
@@ -52,7 +57,7 @@ def seed(
     granted = access.access(settings, "read" if dry_run else "seed")
     client = Client(granted.url, access.connect(granted).http_session)
     tag = intended.customization.managed_tag.slug
-    return Seeder(client, desired, tag=tag, dry_run=dry_run, progress=progress).run()
+    return Seeder(client, desired, tag=tag, dry_run=dry_run, adopt=adopt, progress=progress).run()
 
 
 def wanted(settings: Settings) -> tuple[Design, Desired]:

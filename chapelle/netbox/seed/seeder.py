@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from chapelle.errors import ChapelleError
-from chapelle.netbox.expand.desired import Desired, Item, Ref
+from chapelle.netbox.expand.desired import Desired, Item, Ref, refs
 from chapelle.netbox.seed.client import Client, RefusedBatchError, UnsureError
 from chapelle.netbox.seed.compare import changes, payload, resolvable
 from chapelle.netbox.seed.kinds import CONTENT_TYPES, FROM_TEMPLATES, KINDS, Json
@@ -45,6 +45,9 @@ class Seeder:
         desired: what it should contain.
         tag: the slug of the tag that all objects of ours carry.
         dry_run: only find out what would be written. The default, so that forgetting it is safe.
+        adopt: change what has a name of the design and not our tag, and give it the tag. Without,
+            it is used if it is as the design says, and otherwise left alone and a conflict; so is
+            all that belongs to such a device.
         progress: is told of every batch.
     """
 
@@ -55,17 +58,21 @@ class Seeder:
         *,
         tag: str,
         dry_run: bool = True,
+        adopt: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.client = client
         self.desired = desired
         self.tag = tag
         self.dry_run = dry_run
+        self.adopt = adopt
         self.progress = progress or (lambda *_: None)
         self.state = State(client, desired)
         self.result = SeedResult(url=client.url, dry_run=dry_run)
         self._lock = threading.Lock()
         self._invented = 0
+        self._strangers: set[Ref] = set()  # objects with a name of the design that are not ours
+        self._left: Counter[tuple[str, str]] = Counter()  # what belongs to them, by kind and device
         self._reading: dict[str, Future[list[Json]]] = {}
 
     def run(self) -> SeedResult:
@@ -131,6 +138,7 @@ class Seeder:
                     self._read(other)
             self._read(name)
             result.unchanged = 0
+            self._left.clear()
             try:
                 self._passes(pool, name, items, result)
             except UnsureError:
@@ -140,6 +148,8 @@ class Seeder:
                 pause *= 2
             else:
                 break
+        for (what, device), count in sorted(self._left.items()):
+            self.result.conflicts.append(f"{count} {_words(what)} of {device}, which is not ours")
         self.progress(name, len(items), len(items))
 
     def _passes(
@@ -149,6 +159,9 @@ class Seeder:
         pending = items
         while pending:
             ready = [item for item in pending if resolvable(item, self.state.ids)]
+            if not ready and self._strangers:  # they refer to what was left undone
+                self._left[name, "or at a device"] += len(pending)
+                return
             if not ready:
                 raise ChapelleError(
                     f"{len(pending)} {name.replace('_', ' ')} refer to what NetBox does not have.",
@@ -168,6 +181,10 @@ class Seeder:
         written = {*result.created, *result.updated}
         for item in items:
             record = self.state.records[name].get(item.key)
+            if stranger := self._belongs_to_stranger(item):
+                if record is None or changes(item, record, self.state.ids):
+                    self._left[name, stranger] += 1
+                continue
             if record is None:
                 if name == "cables" and (reason := self.state.occupied(item)):
                     wanted = item.fields["label"]
@@ -179,12 +196,37 @@ class Seeder:
                 continue
             different = changes(item, record, self.state.ids)
             if KINDS[name].tagged and not any(t["slug"] == self.tag for t in record["tags"]):
+                if not self.adopt:
+                    self._leave(name, item, different)
+                    result.unchanged += not different
+                    continue
                 different["add_tags"] = [self._tag_id]
             if different:
                 updates.append((item, {"id": record["id"], **different}))
             elif item.name not in written:
                 result.unchanged += 1
         return creates, updates
+
+    def _leave(self, name: str, item: Item, different: Json) -> None:
+        """Leave an object alone that has a name of the design and is not ours."""
+        self._strangers.add(item.ref)
+        if different:
+            what = _words(name).removesuffix("s")
+            fields = ", ".join(sorted(different))
+            self.result.conflicts.append(f"{what} {item.name} is not ours, and differs in {fields}")
+
+    def _belongs_to_stranger(self, item: Item) -> str:
+        """The name of the device that is not ours and that an item is a part of; or nothing."""
+        if not self._strangers:
+            return ""
+        if item.kind == "device_addresses":
+            owners = [Ref("devices", item.key)]
+        elif item.kind == "cables":
+            ends = [*item.fields["a_terminations"], *item.fields["b_terminations"]]
+            owners = [Ref("devices", end.key[:1]) for end in ends]
+        else:
+            owners = [ref for ref in refs(item.fields.get("device")) if ref.kind == "devices"]
+        return next((" ".join(ref.key) for ref in owners if ref in self._strangers), "")
 
     @property
     def _tag_id(self) -> int:
@@ -321,3 +363,7 @@ def _explained(name: str, batch: _Batch, error: RefusedBatchError) -> RefusedBat
         found=reason,
         remedy="correct the design or the object in NetBox, then run the command again",
     )
+
+
+def _words(kind: str) -> str:
+    return kind.replace("_", " ")

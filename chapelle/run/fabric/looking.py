@@ -24,14 +24,21 @@ def look(
     return survey.survey(gears, connecting(settings), store, forks=forks, facts=facts)
 
 
+def parted(looks: Looks) -> tuple[dict[str, Look], dict[str, str]]:
+    """The looks that succeeded, and for each switch that could not be looked at why not."""
+    errors = {name: each.message for name, each in looks.items() if isinstance(each, ChapelleError)}
+    return {name: each for name, each in looks.items() if isinstance(each, Look)}, errors
+
+
 def seen(looks: Looks) -> dict[str, Look]:
     """The looks, all of which succeeded.
 
     Raises:
         HostsFailedError: some switches could not be looked at; they are named.
     """
-    failed = {name: each for name, each in looks.items() if isinstance(each, ChapelleError)}
-    if failed:
+    good, errors = parted(looks)
+    if errors:
+        failed = {name: each for name, each in looks.items() if isinstance(each, ChapelleError)}
         raise HostsFailedError(
             f"{len(failed)} of {len(looks)} switches could not be looked at: {', '.join(failed)}",
             where="; ".join(f"{name}: {each.message}" for name, each in list(failed.items())[:3]),
@@ -39,7 +46,7 @@ def seen(looks: Looks) -> dict[str, Look]:
             found=next(iter(failed.values())).found,
             remedy="mend them, or leave them out with --limit; nothing was changed",
         )
-    return {name: each for name, each in looks.items() if isinstance(each, Look)}
+    return good
 
 
 def require_no_drift(looks: Mapping[str, Look]) -> None:
