@@ -232,6 +232,20 @@ def test_it_goes_back_by_itself_and_a_late_confirmation_is_an_error(rig: Rig) ->
         switch.arm("chapelle-t2", rig.long)
 
 
+def test_a_revert_is_pending_until_it_is_done(rig: Rig) -> None:
+    """Nobody may take a switch that is going back for one that was confirmed."""
+    with rig.open() as switch:
+        before = switch.running()
+        switch.checkpoint(NAME)
+        switch.arm(NAME, rig.seconds)
+        switch.apply(rig.changed(before))
+        deadline = time.monotonic() + rig.seconds + 30
+        while switch.pending() is not None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert switch.running() == before
+
+
 # --- bad weather
 
 

@@ -67,6 +67,10 @@ class CandidateError(SwitchError):
     """The device does not accept the candidate; nothing has been applied."""
 
 
+class UnwrittenError(SwitchError):
+    """The device could not write what it starts with, which is as it was."""
+
+
 class BusyError(SwitchError):
     """Somebody else is configuring the device; nothing has been applied."""
 
@@ -168,7 +172,8 @@ class Switch(Protocol):
         """Make the running configuration the one of the next start, and read it back.
 
         Raises:
-            SwitchError: the device could not write it, or what it wrote is not what runs.
+            UnwrittenError: the device could not write it, and starts with what it had before.
+            SwitchError: it may have written it, or what it wrote is not what runs.
         """
 
     def pending(self) -> Pending | None:

@@ -105,10 +105,12 @@ class Shell:
             raise self.failed(purpose, done)
         return done.text
 
-    def failed(self, purpose: str, done: Done) -> SwitchError:
+    def failed(
+        self, purpose: str, done: Done, kind: type[SwitchError] = SwitchError
+    ) -> SwitchError:
         """The error for a command that failed at something."""
         last = " / ".join([line.strip() for line in done.text.splitlines() if line.strip()][-3:])
-        return SwitchError(
+        return kind(
             f"{self.session.target.name} could not {purpose}.",
             where=self.session.target.name,
             expected="exit status 0",

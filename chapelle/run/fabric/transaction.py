@@ -17,6 +17,7 @@ from chapelle.drivers.switch.contract import (
     Switch,
     SwitchError,
     UnreachableError,
+    UnwrittenError,
 )
 from chapelle.fabric import ownership
 from chapelle.model.outcome import Change, Difference
@@ -84,6 +85,7 @@ class Transaction:
         self._armed = False  # whether the switch may be in anything but the old configuration
         self._fires = 0.0  # when the switch goes back by itself; 0 when it does not
         self._confirming = False
+        self._startup = False  # whether what it starts with may be anything but the old one
 
     def run(self) -> Ending:
         """Carry the order out. Whatever goes wrong is in the ending."""
@@ -328,7 +330,13 @@ class Transaction:
 
     def _persist(self, switch: Switch, candidate: str) -> Ending:
         with step(self._log, "persist"):
-            switch.persist()
+            try:
+                switch.persist()
+            except UnwrittenError:
+                raise
+            except Exception:
+                self._startup = True
+                raise
         own = ownership.owned(self.platform, candidate)
         self._store.keep(self.name, self.order.device_id, own, self.order.run)
         return self._ending(APPLIED)
@@ -389,8 +397,7 @@ class Transaction:
                     expected=f"what its checkpoint {self.order.checkpoint} holds",
                     found="something else",
                 )
-        if self._confirming and not self._fires:
-            # The change was confirmed; writing it failed, and may have spoilt what is started next.
+        if self._startup:
             switch.persist()
         return how
 
@@ -419,7 +426,7 @@ class Transaction:
         before = self._kept.facts(papers.BEFORE)
         if checkpoint is None or candidate is None or before is None:
             return None
-        self._armed = True
+        self._armed = self._startup = True
         self._fires = time.monotonic() + max(self.limits.revert, self.limits.management)
         try:
             with self._connect(self.order.target) as switch:
