@@ -9,9 +9,10 @@ nothing. Then all take turns, on the same nodes, and the best time of each count
 - push: change one line on every leaf, and save it.
 
 A push of ours is a transaction a switch: the diff is the approved one, a checkpoint is kept, a
-revert is armed on the switch, post-checks come over a new session, and pairs and spines are never
-away together. The peers send lines and save. What fails there is counted and named; nothing undoes
-it. NetBox is not needed. The lab has a state directory of its own, which is removed at the end.
+revert is armed on the switch, post-checks come over a new session and hold for a while, and pairs
+and spines are never away together. The peers send lines and save. What fails there is counted and
+named; nothing undoes it. NetBox is not needed. The lab has a state directory of its own, which is
+removed at the end.
 """
 
 import argparse
@@ -37,6 +38,7 @@ from chapelle import lab  # noqa: E402
 from chapelle.errors import ChapelleError  # noqa: E402
 from chapelle.lab.switch import OPERATOR  # noqa: E402
 from chapelle.model.datacentre import Datacentre  # noqa: E402
+from chapelle.run.fabric import looking  # noqa: E402
 from chapelle.run.fabric.order import Limits  # noqa: E402
 from chapelle.settings import Settings  # noqa: E402
 
@@ -74,6 +76,7 @@ def bring_up(settings: Settings, aisles: Sequence[str]) -> Site:
     ]
     began = time.monotonic()
     site = Site(settings, dc=dc, names=sorted(names))
+    site.forks = looking.forks_of(None)
     say(f"{len(names)} switches started in {time.monotonic() - began:.0f} s")
     began = time.monotonic()
     require(site.push(everything(site), limits=LIMITS))

@@ -50,7 +50,23 @@ def plan(settings: Settings, scope: Scope, operator: Operator, kind: str = "prov
     Raises:
         InputError: the scope means nothing, or NetBox's content makes servers unfit for a run.
     """
-    return _plan(settings, prepare.scene(settings, operator.say), scope, operator, kind)
+    scene = prepare.scene(settings, operator.say)
+    _tell_of_switches(scene, scope, operator)
+    return _plan(settings, scene, scope, operator, kind)
+
+
+def _tell_of_switches(scene: Scene, scope: Scope, operator: Operator) -> None:
+    """A plan is of servers; provisioning an aisle begins with its switches."""
+    if has_switches(scene, scope):
+        operator.say(
+            f"servers only: provision {scope} pushes to the switches first; see what they would "
+            f"get with invoke fabric.diff {scope}"
+        )
+
+
+def has_switches(scene: Scene, scope: Scope) -> bool:
+    """Whether provisioning that scope begins with switches: that of an aisle that has some does."""
+    return scope.kind == "aisle" and bool(workable_switches(scene.dc, scope))
 
 
 def _plan(
@@ -96,7 +112,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
-        if order.scope is not None and order.scope.kind == "aisle":
+        if order.scope is not None and has_switches(scene, order.scope):
             scene = _bring_up_switches(settings, scene, order.scope, operator)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         with (
@@ -140,8 +156,6 @@ def _bring_up_switches(settings: Settings, scene: Scene, scope: Scope, operator:
     Raises:
         HostsFailedError: a switch failed, and the change was taken back from all of them.
     """
-    if not workable_switches(scene.dc, scope):
-        return scene
     operator.say("the switches first")
     done = push.bring_up(settings, scene, scope, operator)
     operator.conclude(done)
@@ -263,6 +277,8 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
     """
     kept = _kept(order.plan) if order.plan else None
     scene = prepare.scene(settings, operator.say)
+    if order.scope is not None:
+        _tell_of_switches(scene, order.scope, operator)
     made = kept or _plan(settings, scene, _given(order.scope), operator)
     _require_holds(settings, made, scene, None)
     operator.present(made)

@@ -62,7 +62,7 @@ def plan(
         "yes": "do not ask before servers of the site are touched",
         "resume": "go on with the run of this id; what is done is not done again",
         "max-failed": "hosts that may fail before the run stops after a batch "
-        f"(default {DEFAULT_MAX_FAILED}; a canary that fails always stops it)",
+        f"(default {DEFAULT_MAX_FAILED}, with --resume too; a canary that fails always stops it)",
         "json": "print events as JSON, one a line, and the result as the last",
     }
 )

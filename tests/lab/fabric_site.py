@@ -96,6 +96,7 @@ class Site:
         devices = [self.dc.device(name) for name in names]
         self.gears: dict[str, Gear] = survey.gears(settings, self.dc, devices)
         self.store = Store(settings.state)
+        self.forks = 3
         self.connect = connecting(settings)
 
     # -- what a switch is -------------------------------------------------------------------------
@@ -138,7 +139,7 @@ class Site:
             name: msgspec.structs.replace(self.gears[name], sections=text)
             for name, text in sections.items()
         }
-        looks = survey.survey(gears, self.connect, self.store, forks=3)
+        looks = survey.survey(gears, self.connect, self.store, forks=self.forks)
         assert all(isinstance(each, Look) for each in looks.values()), looks
         return {name: each for name, each in looks.items() if isinstance(each, Look)}
 
@@ -183,7 +184,7 @@ class Site:
                 connect=self.connect,
                 store=self.store,
                 limits=limits or Limits(settle=30.0, steady=0.5, drain=0.5),
-                forks=3,
+                forks=self.forks,
                 serving=frozenset(serving),
                 watch=watch,
                 interrupt=Interrupt(),
