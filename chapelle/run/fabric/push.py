@@ -3,7 +3,7 @@
 scope -> NetBox -> snapshot -> checks -> a look at every switch -> plan -> yes -> lock -> rollout
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from chapelle.plan.plan import Plan
 from chapelle.plan.rollout import MAX_BATCH
 from chapelle.plan.scope import Scope
 from chapelle.run import prepare, resume
-from chapelle.run.fabric import expect, looking, standing
+from chapelle.run.fabric import expect, looking, partners, standing
 from chapelle.run.fabric.connecting import connecting
 from chapelle.run.fabric.known import store_of
 from chapelle.run.fabric.netbox import Notes
@@ -82,6 +82,8 @@ def _plan(settings: Settings, where: Stand, order: Order, scope: str, kind: str 
     if order.drift == STOP:
         looking.require_no_drift(looks)
     adopted = {name for name, each in looks.items() if each.drift and order.drift == ADOPT}
+    if kind == "push":  # the way back is never barred
+        _require_partners(settings, where, looks, adopted)
     return pushes.build(
         where.dc,
         [gear.device for gear in where.gears.values()],
@@ -93,6 +95,14 @@ def _plan(settings: Settings, where: Stand, order: Order, scope: str, kind: str 
         diffs={name: "" if name in adopted else look.diff for name, look in looks.items()},
         max_batch=MAX_BATCH,
     )
+
+
+def _require_partners(
+    settings: Settings, where: Stand, looks: Mapping[str, Look], adopted: Collection[str] = ()
+) -> None:
+    """Make sure that no switch is changed while the one beside it is away."""
+    changing = {name for name, each in looks.items() if each.diff and name not in adopted}
+    partners.require(where.dc, changing, looks.keys(), partners.answering(settings, where.dc))
 
 
 def _require_quiet(looks: Mapping[str, Look]) -> None:
@@ -258,6 +268,8 @@ def _require_approved(settings: Settings, made: Plan, where: Stand, order: Order
             lines += [f"  {line}" for line in look.diff.splitlines()] or ["  nothing"]
     if lines:
         raise _moved(made, lines)
+    if made.kind == "push":
+        _require_partners(settings, where, looks)
 
 
 def _moved(made: Plan, lines: list[str]) -> RefusedError:
