@@ -87,9 +87,16 @@ class Nxos(Device):
 
     def shown(self, text: str) -> str:
         """A text as the device shows it after it has loaded it."""
+        text = self.whole(text)
         return "".join(f"{line}\n" for line in fake_config.lines(fake_config.parse(text), 2))
 
+    def whole(self, text: str) -> str:
+        """A text with the line of the version, which is the system's and no configuration."""
+        version = self.running.partition("\n")[0]
+        return text if re.match(r"(?:!.*\n)*version ", text) else f"{version}\n{text}"
+
     def patch(self, goal: str) -> str:
+        goal = self.whole(goal)
         commands = fake_config.patch(fake_config.parse(self.running), fake_config.parse(goal), 2)
         if not commands:
             return "#Generating Rollback Patch\nRollback Patch is Empty\n"
