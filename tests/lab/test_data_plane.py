@@ -21,7 +21,7 @@ from chapelle import lab
 from chapelle.lab import faults, uml
 from chapelle.model import linkfile
 from chapelle.plan import networkd
-from chapelle.plan.hostvars import hostvars
+from chapelle.plan.hostvars import intended_links
 from chapelle.run.fabric.order import Limits
 from chapelle.settings import Settings
 
@@ -112,7 +112,7 @@ def site(new_lab: Callable[[], Settings]) -> Site:
     result = made.push(sections_of(made), limits=LIMITS)
     assert outcomes(result) == dict.fromkeys(full_site.SWITCHES, "applied"), result.stopped
     for name in full_site.SERVERS:
-        wanted = networkd.files(hostvars(dc, dc.device(name), {})["network_links"])
+        wanted = networkd.files(intended_links(dc, dc.device(name)))
         files = "".join(f"cat >{f['path']} <<'END'\n{f['content']}END\n" for f in wanted)
         faults.run(settings, name, f"{MANAGEMENT}{files}systemctl restart systemd-networkd")
     for one, other in ((CITY[0], CITY[1]), (TENANT[0], TENANT[1])):
