@@ -57,14 +57,14 @@ def plan(settings: Settings, scope: Scope, operator: Operator, kind: str = "prov
 
 def _tell_of_switches(scene: Scene, scope: Scope, operator: Operator) -> None:
     """A plan is of servers; provisioning an aisle begins with its switches."""
-    if has_switches(scene, scope):
+    if _has_switches(scene, scope):
         operator.say(
             f"servers only: provision {scope} pushes to the switches first; see what they would "
             f"get with invoke fabric.diff {scope}"
         )
 
 
-def has_switches(scene: Scene, scope: Scope) -> bool:
+def _has_switches(scene: Scene, scope: Scope) -> bool:
     """Whether provisioning that scope begins with switches: that of an aisle that has some does."""
     return scope.kind == "aisle" and bool(workable_switches(scene.dc, scope))
 
@@ -112,7 +112,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
-        if order.scope is not None and has_switches(scene, order.scope):
+        if order.scope is not None and _has_switches(scene, order.scope):
             scene = _bring_up_switches(settings, scene, order.scope, operator)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         with (

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import msgspec
 import pytest
+import reference
 from switch_stand_in import NEW, OLD, SECTIONS, TARGET, Device
 
 from chapelle.checks.fabric import Expected, Peer
@@ -423,6 +425,33 @@ def test_lines_that_touch_the_management_path_are_recognised(
 ) -> None:
     assert management.touched(diff, PATH) == lines
     assert management.touched(diff, None) == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "leads_elsewhere"),
+    [
+        ("ip address 192.0.2.200/32", True),
+        ("ip route 192.0.2.128/25 blackhole", True),
+        ("ip address 192.0.2.254/24", True),
+        ("ip route 192.0.0.0/16 blackhole", False),  # the connected network is longer
+        ("ip address 198.51.100.1/24", False),
+        ("neighbor 999.0.2.1 bfd", False),
+    ],
+)
+def test_a_line_that_leads_the_management_network_elsewhere_is_recognised(
+    line: str, leads_elsewhere: bool
+) -> None:
+    path = management.Path(interface="eth0", address="192.0.2.1", network="192.0.2.0/24")
+    assert bool(management.touched(f" interface lo\n+ {line}\n", path)) == leads_elsewhere
+
+
+def test_the_management_path_is_that_of_the_primary_address() -> None:
+    dc = reference.datacentre()
+    path = management.path_of(dc, dc.device("leaf-a2-1a"))
+    assert path is not None
+    assert path.interface == "eth0"
+    assert ip_address(path.address) in ip_network(path.network)
+    assert ip_network(path.network).prefixlen == 24
 
 
 def test_a_change_of_the_management_path_is_warned_of_and_gets_more_time(bench: Bench) -> None:

@@ -160,7 +160,7 @@ class Seeder:
         while pending:
             ready = [item for item in pending if resolvable(item, self.state.ids)]
             if not ready and self._strangers:  # they refer to what was left undone
-                self._left[name, "or at a device"] += len(pending)
+                self._left[name, "a device"] += len(pending)
                 return
             if not ready:
                 raise ChapelleError(
@@ -213,7 +213,9 @@ class Seeder:
         if different:
             what = _words(name).removesuffix("s")
             fields = ", ".join(sorted(different))
-            self.result.conflicts.append(f"{what} {item.name} is not ours, and differs in {fields}")
+            conflict = f"{what} {item.name} is not ours, and differs in {fields}"
+            if conflict not in self.result.conflicts:  # the kind may be begun again
+                self.result.conflicts.append(conflict)
 
     def _belongs_to_stranger(self, item: Item) -> str:
         """The name of the device that is not ours and that an item is a part of; or nothing."""
