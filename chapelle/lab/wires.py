@@ -111,7 +111,12 @@ def own_namespace() -> int:
 
 @contextlib.contextmanager
 def entered(namespace: int) -> Iterator[None]:
-    """Be in a network namespace; sockets that are made meanwhile stay in it."""
+    """Be in a network namespace; sockets that are made meanwhile stay in it.
+
+    pyroute2 is loaded before: what it opens while it is loaded would keep the namespace, and with
+    it the wires and bridges of a dead node, for as long as this process runs (seen with 0.9.7).
+    """
+    lazy.load("pyroute2")
     home = own_namespace()
     try:
         os.setns(namespace, os.CLONE_NEWNET)
