@@ -79,7 +79,10 @@ def _make(layout: Layout, venv: Path) -> None:
     base = getattr(sys, "_base_executable", sys.executable)
     _uv("venv", "--python", base, venv)
     python = venv / "bin" / "python"
-    _uv("pip", "install", "--require-hashes", "--compile-bytecode", "--python", python, "-r", lock)
+    # Wheels only, as a fresh machine has no compiler; the lock is complete, and has another psycopg
+    # than NetBox asks for.
+    exactly = ("--require-hashes", "--no-deps", "--only-binary", ":all:")
+    _uv("pip", "install", *exactly, "--compile-bytecode", "--python", python, "-r", lock)
     conf = venv / "root" / "conf"
     conf.mkdir(parents=True)
     (conf / "configuration.py").write_text(COLLECTING)
