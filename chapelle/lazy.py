@@ -25,8 +25,3 @@ class _Library:
 def library(name: str) -> Any:
     """The library of that name, imported when an attribute of it is asked for."""
     return _Library(name)
-
-
-def load(name: str) -> None:
-    """Import the library of that name now, where a later moment would be a wrong one."""
-    import_module(name)

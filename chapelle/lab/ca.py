@@ -76,9 +76,10 @@ def ensure(settings: Settings) -> None:
     issue_user_certificate(settings)
 
 
-def exists(settings: Settings) -> bool:
-    """Whether this installation has a lab's authorities."""
-    return (folder(settings) / "ca_user").is_file()
+def renew_user_certificate(settings: Settings) -> None:
+    """Renew the operator's certificate if it is old; before the lab was first up there is none."""
+    if (folder(settings) / "ca_user").is_file():
+        issue_user_certificate(settings)
 
 
 def issue_user_certificate(settings: Settings) -> Path:

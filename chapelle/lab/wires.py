@@ -15,6 +15,7 @@ import os
 import signal
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -116,7 +117,7 @@ def entered(namespace: int) -> Iterator[None]:
     pyroute2 is loaded before: what it opens while it is loaded would keep the namespace, and with
     it the wires and bridges of a dead node, for as long as this process runs (seen with 0.9.7).
     """
-    lazy.load("pyroute2")
+    import_module("pyroute2")
     home = own_namespace()
     try:
         os.setns(namespace, os.CLONE_NEWNET)

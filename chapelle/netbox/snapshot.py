@@ -94,7 +94,7 @@ def take(settings: Settings, say: Say | None = None, *, full: bool = False) -> T
         ChapelleError: NetBox cannot be reached or answers wrongly, or it keeps changing.
     """
     granted = access.access(settings, "read")
-    get = _patient(access.getter(access.connect(granted)))
+    get = _reader(granted)
     now = datetime.datetime.now(datetime.UTC)
     with ThreadPoolExecutor(1) as pool:
         version = pool.submit(_version, get)
@@ -122,9 +122,8 @@ def moved(settings: Settings, mark: changes.Mark) -> bool:
     Raises:
         ChapelleError: NetBox cannot be read.
     """
-    get = _patient(access.getter(access.connect(access.access(settings, "read"))))
     try:
-        return bool(changes.since(get, mark)[0])
+        return bool(changes.since(_reader(access.access(settings, "read")), mark)[0])
     except MovedError:
         return True
 
@@ -135,7 +134,7 @@ def version(settings: Settings) -> str:
     Raises:
         ChapelleError: it cannot be reached, or answers wrongly.
     """
-    return _version(_patient(access.getter(access.connect(access.access(settings, "read")))))
+    return _version(_reader(access.access(settings, "read")))
 
 
 def _kept(settings: Settings, now: datetime.datetime) -> Taken | None:
@@ -165,6 +164,10 @@ def _fields_digest() -> str:
 
 def _version(get: Get) -> str:
     return msgspec.json.decode(get("status/", {}), type=_Status).version
+
+
+def _reader(granted: access.Access) -> Get:
+    return _patient(access.getter(access.connect(granted)))
 
 
 def _patient(get: Get) -> Get:

@@ -61,22 +61,12 @@ def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> di
         "base_fqdn": primary.dns_name or name,
         "base_address": _bare(primary.address),
         "base_serial": device.serial,
-        "base_resolvers": _some(
-            dc,
-            vrf,
-            service_addresses(dc, NAME_SERVICE, vrf),
-            f"IP address whose DNS name is {NAME_SERVICE}1 or {NAME_SERVICE}1.<domain>",
-        ),
+        "base_resolvers": _services(dc, NAME_SERVICE, vrf),
         "access_certificate_names": sorted({name, primary.dns_name or name}),
         "firewall_management": _some(
             dc, vrf, prefixes(dc, SERVICES, vrf), f"prefix with the IPAM role {SERVICES}"
         ),
-        "time_servers": _some(
-            dc,
-            vrf,
-            service_addresses(dc, TIME_SERVICE, vrf),
-            f"IP address whose DNS name is {TIME_SERVICE}1 or {TIME_SERVICE}1.<domain>",
-        ),
+        "time_servers": _services(dc, TIME_SERVICE, vrf),
         "time_sets_clock": sets_clock,
         "time_not_exercised": [] if sets_clock else ["clock: measured, not set (a container)"],
         "network_links": usable,
@@ -216,6 +206,11 @@ def _some(dc: Datacentre, vrf: int | None, found: list[str], what: str) -> list[
             remedy="add it in NetBox; see docs/your-own-netbox.md",
         )
     return found
+
+
+def _services(dc: Datacentre, service: str, vrf: int | None) -> list[str]:
+    what = f"IP address whose DNS name is {service}1 or {service}1.<domain>"
+    return _some(dc, vrf, service_addresses(dc, service, vrf), what)
 
 
 def service_addresses(dc: Datacentre, service: str, vrf: int | None) -> list[str]:

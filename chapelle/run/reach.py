@@ -31,8 +31,7 @@ def reach(settings: Settings) -> Reach:
     """
     if settings.target == "site":
         return Reach(sockets=socket_directory(settings), ssh_config=settings.ssh_config)
-    if ca.exists(settings):
-        ca.issue_user_certificate(settings)  # it may have run out since the lab was last up
+    ca.renew_user_certificate(settings)
     return Reach(
         sockets=socket_directory(settings),
         ssh=settings.state / "ssh" / "ssh",

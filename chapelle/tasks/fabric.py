@@ -72,7 +72,8 @@ def diff(
     """
     settings = Settings.load()
     where = _stand(settings, _scope(aisle, limit))
-    looks, errors = looking.parted(looking.look(settings, where.gears, forks=_forks(forks)))
+    looks, failed = looking.parted(looking.look(settings, where.gears, forks=_forks(forks)))
+    errors = looking.messages(failed)
     diffs = {name: look.diff for name, look in looks.items()}
     drifts = {name: look.drift for name, look in looks.items() if look.drift}
     if json:

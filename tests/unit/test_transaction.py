@@ -37,6 +37,9 @@ from chapelle.run.journal import switch_outcome
 PATH = management.Path(interface="eth0", address="192.0.2.1")
 DIFF = ownership.diff("frr", OLD, NEW)
 
+# A revert that fires in no test unless the test lets it.
+PATIENT = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+
 # Everything that a transaction asks of a switch, and what is asked after the change.
 METHODS = (
     "identify", "pending", "running", "check", "diff", "facts", "checkpoint", "arm", "apply",
@@ -229,7 +232,7 @@ def test_a_controller_killed_at_any_step_is_gone_on_with(
 ) -> None:
     """At the beginning of a step, or when it is done and not yet written down; resumed at once, or
     when the switch has long gone back by itself."""
-    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+    bench.limits = PATIENT
     bench.log.kill = (moment, step)
     with pytest.raises(KilledError):
         bench.transaction().run()
@@ -242,7 +245,7 @@ def test_a_controller_killed_at_any_step_is_gone_on_with(
 
 @pytest.mark.parametrize("moment", ["begin", "end"])
 def test_a_controller_killed_while_it_takes_back_is_gone_on_with(bench: Bench, moment: str) -> None:
-    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+    bench.limits = PATIENT
     bench.device.half = 2
     bench.log.kill = (moment, "revert")
     with pytest.raises(KilledError):
@@ -252,7 +255,7 @@ def test_a_controller_killed_while_it_takes_back_is_gone_on_with(bench: Bench, m
 
 
 def test_without_resume_the_next_run_sees_what_is_under_way(bench: Bench) -> None:
-    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+    bench.limits = PATIENT
     bench.log.kill = ("begin", "post-check")
     with pytest.raises(KilledError):
         bench.transaction().run()
@@ -264,7 +267,7 @@ def test_without_resume_the_next_run_sees_what_is_under_way(bench: Bench) -> Non
 
 
 def test_what_others_did_since_a_killed_run_is_not_undone_with_it(bench: Bench) -> None:
-    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+    bench.limits = PATIENT
     bench.log.kill = ("begin", "re-diff")
     with pytest.raises(KilledError):
         bench.transaction().run()
@@ -366,7 +369,7 @@ def test_a_neighbour_that_is_lost_a_moment_later_takes_the_change_back(bench: Be
 
 def test_a_switch_that_is_going_back_has_not_been_confirmed(bench: Bench) -> None:
     """The last look took too long, the revert has fired, and still shows the new configuration."""
-    bench.limits = Limits(revert=60, management=60, settle=0.05, steady=0.0)
+    bench.limits = PATIENT
     bench.device.going_back = 0.3
 
     def fire() -> None:

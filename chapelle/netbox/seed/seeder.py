@@ -164,7 +164,7 @@ class Seeder:
                 return
             if not ready:
                 raise ChapelleError(
-                    f"{len(pending)} {name.replace('_', ' ')} refer to what NetBox does not have.",
+                    f"{len(pending)} {_words(name)} refer to what NetBox does not have.",
                     where=pending[0].origin,
                     found=pending[0].name,
                 )

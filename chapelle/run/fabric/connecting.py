@@ -12,8 +12,8 @@ from chapelle.settings import Settings
 def connecting(settings: Settings) -> Connect:
     """What opens a session; with target lab, our certificate is renewed first if it is old."""
     transcripts = settings.state / "fabric" / "transcripts"
-    if settings.target == "lab" and ca.folder(settings).is_dir():
-        ca.issue_user_certificate(settings)
+    if settings.target == "lab":
+        ca.renew_user_certificate(settings)
 
     def connect(target: Target) -> AbstractContextManager[Switch]:
         return open_switch(target, transcripts)

@@ -7,7 +7,6 @@ from chapelle.checks.fabric import as_intended
 from chapelle.errors import ChapelleError, ExitCode, HostsFailedError, RefusedError
 from chapelle.model.finding import Finding
 from chapelle.model.outcome import Difference, Judgement
-from chapelle.model.switch import Facts
 from chapelle.run.fabric import expect, reach, survey
 from chapelle.run.fabric.connecting import connecting
 from chapelle.run.fabric.known import store_of
@@ -24,9 +23,9 @@ def look(
     return survey.survey(gears, connecting(settings), store, forks=forks, facts=facts)
 
 
-def parted(looks: Looks) -> tuple[dict[str, Look], dict[str, str]]:
+def parted(looks: Looks) -> tuple[dict[str, Look], dict[str, ChapelleError]]:
     """The looks that succeeded, and for each switch that could not be looked at why not."""
-    errors = {name: each.message for name, each in looks.items() if isinstance(each, ChapelleError)}
+    errors = {name: each for name, each in looks.items() if isinstance(each, ChapelleError)}
     return {name: each for name, each in looks.items() if isinstance(each, Look)}, errors
 
 
@@ -36,9 +35,8 @@ def seen(looks: Looks) -> dict[str, Look]:
     Raises:
         HostsFailedError: some switches could not be looked at; they are named.
     """
-    good, errors = parted(looks)
-    if errors:
-        failed = {name: each for name, each in looks.items() if isinstance(each, ChapelleError)}
+    good, failed = parted(looks)
+    if failed:
         raise HostsFailedError(
             f"{len(failed)} of {len(looks)} switches could not be looked at: {', '.join(failed)}",
             where="; ".join(f"{name}: {each.message}" for name, each in list(failed.items())[:3]),
@@ -123,15 +121,14 @@ def cabling(settings: Settings, where: Stand, forks: int) -> tuple[list[Finding]
     Returns:
         The findings, and for each switch that could not be asked why not.
     """
-    looks = look(settings, where.gears, facts=True, forks=forks)
-    facts: dict[str, Facts] = {}
-    errors = {}
-    for name, each in looks.items():
-        if isinstance(each, ChapelleError):
-            errors[name] = each.message
-        elif each.facts is not None:
-            facts[name] = each.facts
-    return cabling_of(where.dc, facts), errors
+    looks, errors = parted(look(settings, where.gears, facts=True, forks=forks))
+    facts = {name: each.facts for name, each in looks.items() if each.facts is not None}
+    return cabling_of(where.dc, facts), messages(errors)
+
+
+def messages(errors: Mapping[str, ChapelleError]) -> dict[str, str]:
+    """Why switches could not be looked at, in one line each."""
+    return {name: error.message for name, error in errors.items()}
 
 
 def forks_of(given: int | None) -> int:

@@ -4,14 +4,12 @@ from collections.abc import Callable, Collection
 
 from chapelle.errors import ChapelleError, RefusedError
 from chapelle.model import records as r
-from chapelle.model.datacentre import Datacentre
+from chapelle.model.datacentre import ROUTING_ROLES, Datacentre
 from chapelle.plan.rollout import group_of
+from chapelle.plan.scope import switches
 from chapelle.run.fabric import reach
 from chapelle.run.fabric.connecting import connecting
 from chapelle.settings import Settings
-
-# Roles whose switches replace each other. An out-of-band switch has nobody who does.
-REPLACED = frozenset({"leaf", "tenant-leaf", "border", "spine"})
 
 
 def require(
@@ -34,18 +32,18 @@ def require(
     Raises:
         RefusedError: one would be changed while all that could stand in for it are away.
     """
-    groups = {
-        device.name: (group_of(dc, device), device)
-        for device in dc.devices.values()
-        if device.name and dc.role_of(device) in REPLACED
-    }
+    if not changing:
+        return
+    # An out-of-band switch has nobody who replaces it.
+    replaced = {d.name or "": d for d in switches(dc) if dc.role_of(d) in ROUTING_ROLES}
+    groups = {name: group_of(dc, device) for name, device in replaced.items()}
     known = set(seen)
     for name in sorted(set(changing) & groups.keys()):
-        group = groups[name][0]
+        group = groups[name]
         others = {
             other: device
-            for other, (theirs, device) in groups.items()
-            if other != name and theirs == group and device.status == "active"
+            for other, device in replaced.items()
+            if other != name and groups[other] == group and device.status == "active"
         }
         if not others or others.keys() & known:
             continue

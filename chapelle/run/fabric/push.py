@@ -268,8 +268,7 @@ def _require_approved(settings: Settings, made: Plan, where: Stand, order: Order
             lines += [f"  {line}" for line in look.diff.splitlines()] or ["  nothing"]
     if lines:
         raise _moved(made, lines)
-    if made.kind == "push":
-        _require_partners(settings, where, looks)
+    _require_partners(settings, where, looks)
 
 
 def _moved(made: Plan, lines: list[str]) -> RefusedError:

@@ -80,7 +80,6 @@ class Transaction:
         self._store = store
         self._began = time.monotonic()
         self._identity: Identity | None = None
-        self._compared = ""  # the configuration that the candidate was made from
         self._near = False  # whether the change touches the path that we manage it by
         self._armed = False  # whether the switch may be in anything but the old configuration
         self._fires = 0.0  # when the switch goes back by itself; 0 when it does not
@@ -91,10 +90,11 @@ class Transaction:
         """Carry the order out. Whatever goes wrong is in the ending."""
         try:
             with self._connect(self.order.target) as switch:
-                candidate = self._prepare(switch)
-                if candidate is None:
+                prepared = self._prepare(switch)
+                if prepared is None:
                     return self._ending(UNCHANGED)
-                before = self._checkpoint(switch, candidate)
+                running, candidate = prepared
+                before = self._checkpoint(switch, running, candidate)
                 self._arm(switch)
                 self._change(switch, candidate, before)
             with self._connect(self.order.target) as switch:
@@ -106,19 +106,22 @@ class Transaction:
 
     # -- before anything is touched ---------------------------------------------------------------
 
-    def _prepare(self, switch: Switch) -> str | None:
-        """Identify, compare, check, and diff: the candidate, or None if nothing is to be done."""
+    def _prepare(self, switch: Switch) -> tuple[str, str] | None:
+        """Identify, compare, check, and diff.
+
+        Returns:
+            What runs and the candidate made from it, or None if nothing is to be done.
+        """
         with step(self._log, "identify"):
             self._identify(switch)
         running = self._compare(switch)
         if running is None:
             return None
-        self._compared = running
         candidate = ownership.merge(self.platform, running, self.order.sections)
         with step(self._log, "check"):
             switch.check(candidate)
         if self._differs(switch, running, candidate):
-            return candidate
+            return running, candidate
         self._note_unchanged(switch, running)
         return None
 
@@ -184,11 +187,11 @@ class Transaction:
         if known is None or known.attempt or known.sections != own:
             self._store.keep(self.name, self.order.device_id, own, self.order.run)
 
-    def _checkpoint(self, switch: Switch, candidate: str) -> Facts:
+    def _checkpoint(self, switch: Switch, running: str, candidate: str) -> Facts:
         with step(self._log, "checkpoint"):
             before = switch.facts()
             checkpoint = switch.checkpoint(self.order.checkpoint)
-            self._require_still(checkpoint)
+            self._require_still(running, checkpoint)
             self._kept.put_facts(papers.BEFORE, before)
             self._kept.put(papers.SECTIONS, self.order.sections)
             self._kept.put(papers.CANDIDATE, candidate)
@@ -210,9 +213,9 @@ class Transaction:
                 )
         return before
 
-    def _require_still(self, checkpoint: str) -> None:
+    def _require_still(self, running: str, checkpoint: str) -> None:
         """See that nobody changed the switch since: the candidate would silently undo that."""
-        if diff := ownership.diff(self.platform, self._compared, checkpoint):
+        if diff := ownership.diff(self.platform, running, checkpoint):
             raise BusyError(
                 f"Somebody changed {self.name} while its change was prepared.",
                 where=f"device {self.name}",
