@@ -27,6 +27,7 @@ for ignored in (signal.SIGINT, signal.SIGHUP):
 # What needs no NetBox comes first: meanwhile one is seeded, which takes minutes once a machine.
 FIRST = ("unit", "switch")
 SEEDING = 1800.0  # seconds
+AHEAD = pytest.StashKey["subprocess.Popen[bytes]"]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,24 +39,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ahead(request: pytest.FixtureRequest) -> Iterator["subprocess.Popen[bytes] | None"]:
+def _ahead(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fills the cache beside the tests that need no NetBox."""
-    if not any(item.get_closest_marker("netbox") for item in request.session.items):
-        yield None
+    needing = [item.get_closest_marker("netbox") is not None for item in request.session.items]
+    if all(needing) or not any(needing):
+        yield
         return
     settings = request.getfixturevalue("new_state")()
     with subprocess.Popen([sys.executable, HERE / "ahead.py", settings.state]) as ahead:
-        yield ahead
+        request.config.stash[AHEAD] = ahead
+        yield
         ahead.terminate()
 
 
-@pytest.fixture(autouse=True)
-def _seeded_before(
-    request: pytest.FixtureRequest, _ahead: "subprocess.Popen[bytes] | None"
-) -> None:
-    """Whoever needs NetBox finds the cache filled, unless that failed: then it says why itself."""
-    if _ahead is not None and request.node.get_closest_marker("netbox"):
-        _ahead.wait(SEEDING)
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Whoever needs NetBox finds the cache filled, unless that failed: then it says why itself.
+
+    A hook, because the fixtures that seed a NetBox are set up before any of a function's.
+    """
+    ahead = item.config.stash.get(AHEAD, None)
+    if ahead is not None and item.get_closest_marker("netbox"):
+        ahead.wait(SEEDING)
 
 
 def settings_of(state: Path) -> Settings:

@@ -6,7 +6,7 @@ import pytest
 from operating import Installation, kill, wait_until
 
 from chapelle import lab
-from chapelle.lab import faults
+from chapelle.lab import faults, notes
 from chapelle.settings import Settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
@@ -101,6 +101,36 @@ def test_drift_is_shown_refused_adopted_and_overwritten(here: Installation) -> N
     assert done.code == 0, done
     assert done.outcomes == {A: "applied"}
     assert not runs_by_hand(here)
+
+
+def exchange(here: Installation, host: str, one: str, two: str) -> None:
+    """Let each of two ports of a node be called by the other's name, as if the plugs were."""
+    moves = [(one, "spare"), (two, one), ("spare", two)]
+    down = [f"ip link set {port} down" for port in (one, two)]
+    named = [f"ip link set {old} name {new}" for old, new in moves]
+    up = [f"ip link set {port} up" for port in (one, two)]
+    faults.run(here.settings, host, "; ".join([*down, *named, *up]))
+
+
+def test_cables_to_the_wrong_ports_are_named(here: Installation) -> None:
+    lab_now = notes.read(here.settings)
+    assert lab_now
+    links = [{c.a.node: c.a.port, c.b.node: c.b.port} for c in lab_now.cables]
+    to_a, to_b = (next(c for c in links if c.keys() == {SPINE, leaf}) for leaf in (A, B))
+    exchange(here, SPINE, to_a[SPINE], to_b[SPINE])
+    expected = f"exchange the plugs in {SPINE} {to_a[SPINE]} and {SPINE} {to_b[SPINE]}"
+    other_way = f"exchange the plugs in {SPINE} {to_b[SPINE]} and {SPINE} {to_a[SPINE]}"
+
+    def named() -> bool:
+        done = here.invoke("fabric.cabling", SCOPE)
+        words = " ".join(done.out.split())
+        return done.code == 99 and (expected in words or other_way in words)
+
+    wait_until(named, seconds=90)
+    exchange(here, SPINE, to_a[SPINE], to_b[SPINE])
+    wait_until(lambda: here.invoke("fabric.cabling", SCOPE).code == 0, seconds=90)
+    assert here.invoke("fabric.diff", SCOPE).code == 0
+    wait_until(lambda: here.invoke("fabric.verify", SCOPE).code == 0, seconds=90)
 
 
 def test_a_killed_push_is_resumed_and_then_reverted(here: Installation) -> None:

@@ -33,9 +33,10 @@ bfdd_options="-A 127.0.0.1"
 staticd_options="-A 127.0.0.1"
 """
 
-# A switch's first configuration, in the words in which FRR 8.4.4 shows it.
-FIRST = """\
-frr version 8.4.4
+# A switch's first configuration, as FRR shows it. The version in the first line says which defaults
+# it takes for granted, and does not show.
+_FIRST = """\
+frr version {version}
 frr defaults datacenter
 hostname leaf1
 no ip forwarding
@@ -63,11 +64,15 @@ end
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A running switch: how it is reached, its serial number, its init's process id out here."""
+    """A running switch: how it is reached, its serial number, its init's process id out here.
+
+    `first` is its first configuration, as it shows it.
+    """
 
     target: Target
     serial: str
     pid: int
+    first: str
 
     def run(self, command: str) -> str:
         """Run a command on it as root, beside any SSH session; what it prints."""
@@ -84,7 +89,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextlib.contextmanager
 def started() -> Iterator[Node]:
-    """Start a switch named leaf1 that runs FIRST, with ports swp1 and swp2; ends it afterwards."""
+    """Start a switch named leaf1 with ports swp1 and swp2; end it afterwards."""
     state = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     kept = {key: os.environ[key] for key in ("CHAPELLE_CACHE",) if key in os.environ}
     settings = Settings.load({"CHAPELLE_STATE": str(state), **kept})
@@ -111,7 +116,8 @@ def _start(settings: Settings, groups: cgroup.Tree) -> Node:
     )
     groups.make()
     node.prepare(settings, one, root, ca.HostSigner(settings))
-    _install(node.folder(settings) / NAME / "layer")
+    first = _FIRST.format(version=_version(root))
+    _install(node.folder(settings) / NAME / "layer", first)
     with wires.Hub(ca.namespace_path(settings)) as hub:
         hub.prepare([one], spec.Services(time=()))
         boots = boot.Boot(
@@ -124,13 +130,22 @@ def _start(settings: Settings, groups: cgroup.Tree) -> Node:
         )
         namespaces = cabling.Cabling(hub, {NAME: one}, (), {}).connect([one])
         assert boots.run([one], [], namespaces) == []
-    return Node(target=_target(settings), serial=SERIAL, pid=groups.running()[NAME])
+    return Node(target=_target(settings), serial=SERIAL, pid=groups.running()[NAME], first=first)
 
 
-def _install(layer: Path) -> None:
+def _version(root: Path) -> str:
+    """The version of FRRouting in an image, such as 8.4.4."""
+    said = subprocess.run(
+        ["chroot", str(root), "/usr/lib/frr/zebra", "--version"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return said.stdout.split()[2]
+
+
+def _install(layer: Path, first: str) -> None:
     """What makes a server a switch: FRR's configuration and daemons, lldpd, a serial number."""
     for name, text, mode in (
-        ("etc/frr/frr.conf", FIRST, 0o640),
+        ("etc/frr/frr.conf", first, 0o640),
         ("etc/frr/daemons", DAEMONS, 0o640),
         ("etc/frr/vtysh.conf", "service integrated-vtysh-config\n", 0o640),
         ("etc/chapelle/serial", f"{SERIAL}\n", 0o644),

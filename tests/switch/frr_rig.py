@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 
-from frr_node import FIRST, SERIAL, Node
+from frr_node import SERIAL, Node
 from switch_rig import Rig, at_a_terminal
 
 from chapelle.drivers.switch import wire
@@ -16,7 +16,7 @@ FAR = Neighbour(interface="swp1", system="spine1", port="swp7")
 
 
 class FrrRig(Rig):
-    """Debian 12 with FRR 8.4.4, systemd and sshd, in a container."""
+    """Debian with its FRR, systemd and sshd, in a container."""
 
     serial = SERIAL
     hostname = "leaf1"
@@ -46,13 +46,13 @@ class FrrRig(Rig):
             "rm -f /etc/systemd/network/20-chapelle-* /etc/sysctl.d/20-chapelle-*;"
             "ip link delete br9 2>/dev/null || :; systemctl reset-failed; systemctl start frr"
         )
-        if self.node.run("vtysh -c 'show running-config no-header'") != FIRST:
+        if self.node.run("vtysh -c 'show running-config no-header'") != self.node.first:
             reload = "/usr/lib/frr/frr-reload.py"
             self.node.run(
-                f"cat >/tmp/first.conf <<'END'\n{FIRST}END\n"
+                f"cat >/tmp/first.conf <<'END'\n{self.node.first}END\n"
                 f"{reload} --reload --confdir /etc/frr /tmp/first.conf >/dev/null 2>&1 || :"
             )
-        self.node.run(f"cat >/etc/frr/frr.conf <<'END'\n{FIRST}END\n")
+        self.node.run(f"cat >/etc/frr/frr.conf <<'END'\n{self.node.first}END\n")
         self.announce()
 
     def announce(self) -> None:

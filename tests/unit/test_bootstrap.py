@@ -29,8 +29,8 @@ Ran = subprocess.CompletedProcess[str]
 
 @pytest.fixture
 def clone() -> Iterator[Path]:
-    """A clone without a .venv, where other users can go, too."""
-    folder = Path(tempfile.mkdtemp(prefix="chapelle-bootstrap-test-"))
+    """A clone without a .venv, where other users can go, too, on a disk: /tmp may be memory."""
+    folder = Path(tempfile.mkdtemp(prefix="chapelle-bootstrap-test-", dir="/var/tmp"))
     folder.chmod(0o755)
     for name in FILES:
         shutil.copy2(ROOT / name, folder)

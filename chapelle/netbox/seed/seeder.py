@@ -256,7 +256,11 @@ class Seeder:
             pool.submit(self._lane_of_batches, name, batches, result, failed)
             for batches in lanes.values()
         ]
-        errors = [error for future in futures if (error := future.exception())]
+        try:
+            errors = [error for future in futures if (error := future.exception())]
+        except BaseException:  # Ctrl-C
+            failed.set()  # a lane may be minutes long: each ends after the batch that it is at
+            raise
         if errors:
             unsure = [error for error in errors if isinstance(error, UnsureError)]
             raise next((error for error in errors if error not in unsure), errors[0])
