@@ -75,8 +75,8 @@ FRR = Platform(
     volatile=r"frr version .*|Building configuration\.\.\.|Current configuration:|",
     closing=r"!|end|exit(?:-\S+)?",
     separator="!",
-    # FRRouting keeps `bfd` and interfaces for ever, once they have been named.
-    idle=r"bfd|interface \S+",
+    # FRRouting keeps `bfd`, interfaces and, from version 10 on, VRFs, once they have been named.
+    idle=r"bfd|interface \S+|vrf \S+",
     # The kernel's limit for the name of an interface, which a VRF is (IFNAMSIZ less its end).
     longest_vrf=15,
     reserved_vrfs=("default", "mgmt"),

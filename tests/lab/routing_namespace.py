@@ -17,8 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chapelle.drivers.switch import frr as frr_driver
+
 # From FRR 10 on mgmtd has the interfaces' and the VRFs' part of the configuration.
 DAEMONS = ("mgmtd", "zebra", "bgpd", "bfdd", "staticd")
+
+# What the driver does to a configuration before it is loaded.
+SECTIONS = Path(frr_driver.__file__).with_name("frr_sections.sh")
 
 # Mount points that are in memory, and those that show the namespace's own kernel.
 _PREPARE = """
@@ -165,4 +170,5 @@ class Router(Namespace):
     def reload(self, text: str, how: str = "--reload") -> subprocess.CompletedProcess[str]:
         """Make a configuration the running one, or with `--test` say what that would change."""
         self.write("/tmp/candidate.conf", text)  # noqa: S108
+        self.run("sh", "-c", SECTIONS.read_text(), "sh", "/tmp/candidate.conf")  # noqa: S108
         return self.run("/usr/lib/frr/frr-reload.py", how, "/tmp/candidate.conf")  # noqa: S108

@@ -16,6 +16,7 @@ from chapelle.drivers.switch.contract import (
     SwitchError,
     UnreachableError,
 )
+from chapelle.fabric import ownership
 from chapelle.model import linkfile
 
 pytestmark = [pytest.mark.lab]
@@ -138,6 +139,19 @@ def test_a_session_that_is_lost_while_it_goes_back_does_not_stop_it(
         while switch.pending() is not None:
             assert time.monotonic() < deadline
             time.sleep(0.3)
+
+
+def test_a_section_of_a_port_that_had_none_goes_again(frr: FrrRig) -> None:
+    """FRR 10 deletes no interface that exists: what is in its section goes, line by line."""
+    with frr.open() as switch:
+        before = switch.running()
+        more = "interface swp2\n description more\nexit\n!\nrouter bgp"
+        switch.checkpoint(NAME)
+        switch.arm(NAME, frr.long)
+        switch.apply(before.replace("router bgp", more, 1))
+        assert "description more" in switch.running()
+        switch.revert(NAME)
+        assert ownership.diff("frr", before, switch.running()) == ""
 
 
 def test_what_is_armed_is_found_by_systemd_itself(frr: FrrRig) -> None:

@@ -40,6 +40,8 @@ from chapelle.model.switch import Facts, Identity
 KEPT = 10  # checkpoints
 RELOAD = "/usr/lib/frr/frr-reload.py"
 CANDIDATE = f"{RUN}/inbox/candidate.conf"
+# Scripts beside this module that the switch needs, there in /var/lib/chapelle.
+TOOLS = ("links.sh", "sections.sh", "revert.sh")
 DAEMONS = "/etc/frr/daemons"
 
 # Between two answers of one script; no configuration has such a line.
@@ -228,6 +230,7 @@ class Frr:
             systemctl stop chapelle-apply.service 2>/dev/null || :
             rm -rf {RUN}/apply; mkdir -p {RUN}/apply; : >{RUN}/apply/vtysh.conf
             cp {CANDIDATE} {RUN}/apply/frr.conf; cmp {CANDIDATE} {RUN}/apply/frr.conf
+            /bin/sh {LIBRARY}/sections.sh {RUN}/apply/frr.conf
             cp -r {frr_links.CANDIDATE} {RUN}/apply/links
             systemctl reset-failed chapelle-apply.service 2>/dev/null || :
             systemd-run --quiet --wait --collect --unit=chapelle-apply /bin/sh -c '
@@ -338,6 +341,7 @@ class Frr:
         """
         script = f"""
             cat {DAEMONS}; echo {END}; vtysh -c 'show daemons'; echo {END}
+            /bin/sh {LIBRARY}/sections.sh {path} 2>/dev/null
             {RELOAD} --test {path} 2>{RUN}/test.log || status=$?
             echo {END}; vtysh -c 'show daemons'; echo {END}; cat {RUN}/test.log
             exit "${{status:-0}}\""""
@@ -372,13 +376,13 @@ class Frr:
             )
 
     def _send_tools(self) -> None:
-        """See that the switch has the scripts that change its links, and that go back."""
-        for name in ("links.sh", "revert.sh"):
+        """See that the switch has the scripts that change it, and that go back."""
+        for name in TOOLS:
             text = (Path(__file__).parent / f"frr_{name}").read_text()
             self._shell.session.put(f"{RUN}/inbox/{name}", text)
         script = f"""
             install -d -m 0700 {LIBRARY}; cd {LIBRARY}
-            for name in links.sh revert.sh; do
+            for name in {" ".join(TOOLS)}; do
               install -m 0700 "{RUN}/inbox/$name" ".$name"; cmp "{RUN}/inbox/$name" ".$name"
               mv ".$name" "$name"
             done"""

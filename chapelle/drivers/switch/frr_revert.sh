@@ -30,11 +30,14 @@ systemctl start frr.service # whatever was cut short in the middle of it
 # The script persists what it loads unless it loads the frr.conf of its own configuration directory.
 mkdir -p "$run/revert"
 : >"$run/revert/vtysh.conf"
-cp "$checkpoint" "$run/revert/frr.conf" || exit 1
 
 # The exit status of a reload proves nothing in either direction; an empty difference does. A daemon
-# that is down gets half a minute to come back.
-for _ in 1 2 3 4 5 6 7 8 9 10; do
+# that is down gets a quarter of a minute to come back; then all start anew, with what was persisted
+# last, which is older than the change.
+for attempt in 1 2 3 4 5 6 7 8 9 10; do
+  [ "$attempt" != 6 ] || systemctl restart frr.service
+  cp "$checkpoint" "$run/revert/frr.conf" || exit 1
+  /bin/sh "$library/sections.sh" "$run/revert/frr.conf"
   "$reload" --reload --confdir "$run/revert" "$run/revert/frr.conf" >"$run/revert/log" 2>&1
   if left=$("$reload" --test "$run/revert/frr.conf" 2>>"$run/revert/log") && [ -z "$left" ]; then
     exit "$links_failed"
