@@ -165,7 +165,7 @@ def test_a_leaf_that_died_comes_back_with_its_disk_and_its_cables(pod) -> None:
     assert set(states(pod).values()) == {"up"}
     after = cgroup.Tree(pod).running()
     assert {host for host in before if before[host] != after[host]} == {LEFT}
-    # zebra of FRR 10.3 dies of a port that vanishes, as the spine's did with the leaf (docs/lab.md).
+    # zebra of FRR 10.3 dies of a port that vanishes, as the spine's did just now (docs/lab.md).
     faults.run(pod, SPINE, "[ ! -e /usr/lib/frr/mgmtd ] || systemctl restart frr")
     assert until(30, lambda: established(pod, SPINE) == 2)
     assert until(45, lambda: neighbours(pod, SPINE) == cabled(pod, SPINE))
