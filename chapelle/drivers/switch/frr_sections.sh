@@ -10,7 +10,7 @@ set -u
 [ -e /usr/lib/frr/mgmtd ] || exit 0
 vtysh -c 'show running-config no-header' | awk '
   { kind = $1 == "interface" || $1 == "vrf" }
-  FILENAME != "-" { if (kind) kept[$0]; next }
+  part == "kept" { if (kind) kept[$0]; next }
   kind && !($0 in kept) { print; print ($1 == "vrf" ? "exit-vrf" : "exit") }
-' "$1" - >"$1.more" && cat "$1.more" >>"$1"
+' part=kept "$1" part=running - >"$1.more" && cat "$1.more" >>"$1"
 rm -f "$1.more"
