@@ -134,11 +134,7 @@ def test_a_session_that_is_lost_while_it_goes_back_does_not_stop_it(
         with pytest.raises(UnreachableError):
             switch.revert(NAME)
     frr.until_running(before)
-    with frr.open() as switch:
-        deadline = time.monotonic() + 20  # it is pending until its last file is away, too
-        while switch.pending() is not None:
-            assert time.monotonic() < deadline
-            time.sleep(0.3)
+    frr.until_fired()
 
 
 def test_a_section_of_a_port_that_had_none_goes_again(frr: FrrRig) -> None:
