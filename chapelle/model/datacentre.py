@@ -9,6 +9,7 @@ from functools import cached_property
 from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.finding import ObjectRef
+from chapelle.model.paths import Paths
 from chapelle.model.snapshot import Snapshot
 
 SERVER_ROLES = ("compute", "storage", "database", "infra")
@@ -280,16 +281,17 @@ class Datacentre:
 
     # -- along the cables -------------------------------------------------------------------------
 
+    @cached_property
+    def paths(self) -> Paths:
+        """The ways along the cables."""
+        return Paths(self.content, self.cables)
+
     def peers(self, object_type: str, cable_id: int | None, own_id: int) -> list[r.Termination]:
-        """What the far end of a cable is plugged into; empty without a cable."""
-        cable = self.cables.get(cable_id) if cable_id else None
-        if cable is None:
-            return []
-        own = r.Termination(object_type=object_type, object_id=own_id)
-        return list(cable.b_terminations if own in cable.a_terminations else cable.a_terminations)
+        """What a port reaches along its cable and through patch panels; empty without a cable."""
+        return [far.end for far in self.paths.far(object_type, cable_id, own_id)]
 
     def peer_interface(self, interface: r.Interface) -> r.Interface | None:
-        """The interface at the far end of the interface's cable."""
+        """The interface that the interface reaches along its cable."""
         for end in self.peers("dcim.interface", interface.cable, interface.id):
             if end.object_type == "dcim.interface":
                 return self.interfaces.get(end.object_id)

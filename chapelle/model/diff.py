@@ -76,6 +76,11 @@ def _plain(names: Names, list_name: str, record: Record) -> dict[str, Any]:
             plain.update({f"custom_fields.{key}": item for key, item in value.items()})
         elif field in ("a_terminations", "b_terminations"):
             continue  # they are the cable's name
+        elif field == "rear_ports":
+            plain[field] = sorted(
+                f"{m.position}: {names.name('rear_ports', m.rear_port)} {m.rear_port_position}"
+                for m in value
+            )
         elif references.get(field, "tags") != "tags":
             plain[field] = _named(names, references[field], value)
         else:

@@ -270,6 +270,38 @@ class PowerOutlet(Record, frozen=True, kw_only=True):
     cable: int | None = None
 
 
+class PortMapping(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Which position of which rear port a position of a front port leads to."""
+
+    position: int
+    rear_port: int
+    rear_port_position: int
+
+
+class FrontPort(Record, frozen=True, kw_only=True):
+    """`dcim.frontport`: the front of a patch panel's port."""
+
+    device: int
+    name: str
+    rear_ports: tuple[PortMapping, ...] = ()
+    cable: int | None = None
+
+
+class RearPort(Record, frozen=True, kw_only=True):
+    """`dcim.rearport`: the back of a patch panel, which may hold several positions (a trunk)."""
+
+    device: int
+    name: str
+    positions: int = 1
+    cable: int | None = None
+
+
+class CableBundle(Record, frozen=True, kw_only=True):
+    """`dcim.cablebundle`: cables that run together, and are cut together."""
+
+    name: str
+
+
 class Termination(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """One end of a cable: content type (such as `dcim.interface`) and id."""
 
@@ -287,6 +319,7 @@ class Cable(Record, frozen=True, kw_only=True):
     length: float | None = None
     length_unit: str | None = None
     tenant: int | None = None
+    bundle: int | None = None
     a_terminations: tuple[Termination, ...] = ()
     b_terminations: tuple[Termination, ...] = ()
 
@@ -432,6 +465,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     power_feeds: tuple[PowerFeed, ...] = ()
     power_ports: tuple[PowerPort, ...] = ()
     power_outlets: tuple[PowerOutlet, ...] = ()
+    front_ports: tuple[FrontPort, ...] = ()
+    rear_ports: tuple[RearPort, ...] = ()
+    cable_bundles: tuple[CableBundle, ...] = ()
     cables: tuple[Cable, ...] = ()
     route_targets: tuple[RouteTarget, ...] = ()
     vrfs: tuple[VRF, ...] = ()
@@ -471,6 +507,9 @@ ENDPOINTS: dict[str, str] = {
     "power_feeds": "dcim/power-feeds",
     "power_ports": "dcim/power-ports",
     "power_outlets": "dcim/power-outlets",
+    "front_ports": "dcim/front-ports",
+    "rear_ports": "dcim/rear-ports",
+    "cable_bundles": "dcim/cable-bundles",
     "cables": "dcim/cables",
     "route_targets": "ipam/route-targets",
     "vrfs": "ipam/vrfs",

@@ -37,6 +37,9 @@ MODELS: dict[str, str] = {
     "power_feeds": "dcim.powerfeed",
     "power_ports": "dcim.powerport",
     "power_outlets": "dcim.poweroutlet",
+    "front_ports": "dcim.frontport",
+    "rear_ports": "dcim.rearport",
+    "cable_bundles": "dcim.cablebundle",
     "cables": "dcim.cable",
     "route_targets": "ipam.routetarget",
     "vrfs": "ipam.vrf",
@@ -75,6 +78,7 @@ _COMMON: dict[str, str] = {
     "vlan": "vlans",
     "vrf": "vrfs",
     "cable": "cables",
+    "bundle": "cable_bundles",
     "power_panel": "power_panels",
     "power_port": "power_ports",
     "import_targets": "route_targets",
@@ -170,7 +174,7 @@ class Names:
         if not content_type or object_id is None:
             return ""
         list_name = LISTS.get(content_type)
-        if list_name is None:  # a kind that no snapshot holds, such as a front port
+        if list_name is None:  # a kind that no snapshot holds, such as a circuit
             return f"{content_type} {object_id}"
         return self._bare(list_name, object_id)
 
@@ -181,7 +185,10 @@ class Names:
     def _plain(self, list_name: str, record: Any) -> str:  # noqa: PLR0911 - one line a kind
         """The name as a person would say it; not unique where NetBox's content is not."""
         match list_name:
-            case "interfaces" | "power_ports" | "power_outlets" | "inventory_items":
+            case (
+                "interfaces" | "front_ports" | "rear_ports"
+                | "power_ports" | "power_outlets" | "inventory_items"
+            ):  # fmt: skip
                 return f"{self._bare('devices', record.device)} {record.name}"
             case "power_feeds":
                 return f"{self._bare('power_panels', record.power_panel)} {record.name}"
@@ -239,6 +246,8 @@ def references(list_name: str, record: Record) -> Iterator[tuple[str, str, int]]
         object_id = getattr(record, id_field, None)
         if list_of and object_id is not None:
             yield id_field, list_of, object_id
+    for mapping in getattr(record, "rear_ports", ()):
+        yield "rear_ports", "rear_ports", mapping.rear_port
     for field in ("a_terminations", "b_terminations"):
         for end in getattr(record, field, ()):
             if end.object_type in LISTS:

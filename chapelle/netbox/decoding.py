@@ -49,7 +49,9 @@ class CableEnd(Record, frozen=True, kw_only=True):
 # them in the cables, where each comes with the whole object that it is plugged into. Which cable is
 # in a port comes from there too, for no port then has to show its cable.
 CABLE_ENDS = "cable_ends"
-_PLUGGED = ("interfaces", "power_feeds", "power_ports", "power_outlets")
+_PLUGGED = (
+    "interfaces", "front_ports", "rear_ports", "power_feeds", "power_ports", "power_outlets",
+)  # fmt: skip
 _APART: dict[str, frozenset[str]] = {
     "cables": frozenset({"a_terminations", "b_terminations"}),
     **dict.fromkeys(_PLUGGED, frozenset({"cable", "cable_end"})),

@@ -282,7 +282,10 @@ def test_what_runs_and_operators_write_is_only_set_at_first(desired: Desired) ->
     disk = desired.of("inventory_items")["compute-a2-01", "disk-os-1"]
     assert disk.initial == {"serial", "custom_fields.disk_purpose"}
     written = {name for item in desired for name in item.fields.get("custom_fields", {})}
-    assert written == {"bgp_asn", "disk_purpose", "disk_size_gb", "dns_domain", "l3vni", "ups"}
+    assert written == {
+        "bgp_asn", "disk_purpose", "disk_size_gb", "dns_domain", "l3vni", "ups", "capacity_kva",
+        "power_sources", "resilience_waivers",
+    }  # fmt: skip
 
 
 def test_all_references_lead_somewhere(desired: Desired) -> None:

@@ -14,7 +14,7 @@ from chapelle.model.references import MODELS, REFERENCES, Names, record_type
 # Whole numbers that count or measure; all others are ids of something.
 NUMBERS = {
     "u_height", "max_weight", "units", "mtu", "voltage", "amperage", "max_utilization",
-    "maximum_draw", "allocated_draw", "vid_ranges", "vid", "asn", "identifier",
+    "maximum_draw", "allocated_draw", "vid_ranges", "vid", "asn", "identifier", "positions",
 }  # fmt: skip
 GENERIC_IDS = {"object_id", "scope_id", "assigned_object_id"}
 
