@@ -358,13 +358,26 @@ class NetworkFile(Part, frozen=True, kw_only=True):
 # -- power.yml ------------------------------------------------------------------------------------
 
 
+class PowerSource(Part, frozen=True, kw_only=True):
+    """Something above the panels, and by which others it is fed, the first that lives."""
+
+    name: Text
+    kind: Text
+    fed_by: list[Text] = []
+    capacity_kva: Positive | None = None
+
+
 class Panel(Part, frozen=True, kw_only=True):
-    """A power panel of every aisle (pattern over {aisle}); `side` is one lower-case letter."""
+    """A power panel of every aisle (pattern over {aisle}); `side` is one lower-case letter.
+
+    `ups` is the name of a source.
+    """
 
     side: Annotated[str, Meta(pattern=r"^[a-z]$")]
     name: Pattern
     ups: Text
     feed_type: Literal["primary", "redundant"]
+    capacity_kva: Positive | None = None
 
 
 class Feeds(Part, frozen=True, kw_only=True):
@@ -378,6 +391,14 @@ class Feeds(Part, frozen=True, kw_only=True):
     supply: Literal["ac", "dc"] = "ac"
 
 
+class OutletBank(Part, frozen=True, kw_only=True):
+    """Outlets (names with a range, such as `outlet-[01-12]`) behind one breaker of a PDU."""
+
+    name: Text
+    amperage: Positive
+    outlets: Text
+
+
 class Pdus(Part, frozen=True, kw_only=True):
     """The PDU at the end of each feed. Pattern over {aisle}, {rack} and {side}."""
 
@@ -386,6 +407,7 @@ class Pdus(Part, frozen=True, kw_only=True):
     device_type: Slug
     inlet: Text
     status: Literal["planned", "staged", "active", "offline", "inventory"] = "active"
+    banks: list[OutletBank] = []
 
 
 class Outlets(Part, frozen=True, kw_only=True):
@@ -400,8 +422,13 @@ class Outlets(Part, frozen=True, kw_only=True):
 
 
 class PowerFile(Part, frozen=True, kw_only=True):
-    """`power.yml`. `cords`: the side that each power port of a device goes to."""
+    """`power.yml`. `cords`: the side that each power port of a device goes to.
 
+    `power_factor`: watts that a volt-ampere gives.
+    """
+
+    power_factor: Annotated[float, Meta(gt=0, le=1)] = 0.95
+    sources: list[PowerSource] = []
     panels: list[Panel]
     feeds: Feeds
     pdus: Pdus
@@ -560,6 +587,28 @@ class CustomizationFile(Part, frozen=True, kw_only=True):
     custom_fields: list[CustomField]
 
 
+# -- resilience.yml -------------------------------------------------------------------------------
+
+
+class Waiver(Part, frozen=True, kw_only=True):
+    """A finding that somebody has accepted; `object` is the first that it names.
+
+    `expires` is the last day on which it counts.
+    """
+
+    rule: Slug
+    object: Text
+    owner: Text
+    reason: Text
+    expires: Annotated[str, Meta(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class ResilienceFile(Part, frozen=True, kw_only=True):
+    """`resilience.yml`."""
+
+    waivers: list[Waiver] = []
+
+
 class Design(Struct, frozen=True, kw_only=True):
     """A whole design: a field for each file, named as the file is."""
 
@@ -572,3 +621,4 @@ class Design(Struct, frozen=True, kw_only=True):
     addressing: AddressingFile
     tenancy: TenancyFile
     customization: CustomizationFile
+    resilience: ResilienceFile

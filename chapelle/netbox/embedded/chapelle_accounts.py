@@ -35,6 +35,7 @@ PERMISSIONS = {
         ("view", READABLE, ["view"], None),
         ("status", {"dcim": ("device",)}, ["change"], {"status__in": RUN_STATUSES}),
         ("lock", {"dcim": ("location",)}, ["change"], None),
+        ("maintenance", {"dcim": ("site",)}, ["change"], None),
         ("journal", {"extras": ("journalentry",)}, ["add"], {"created_by": "$user"}),
     ],
     "seed": [

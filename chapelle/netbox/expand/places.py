@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import msgspec
+
+from chapelle.model.resilience import SOURCES, WAIVERS
 from chapelle.netbox.design.schema import Coloured, Named
 from chapelle.netbox.expand.context import Context, RackPlace
 from chapelle.netbox.expand.desired import Ref
@@ -116,7 +119,11 @@ def _site(context: Context) -> None:
         "physical_address": site.physical_address,
         "description": site.description,
         "status": "active",
-        "custom_fields": {"dns_domain": site.domain},
+        "custom_fields": {
+            "dns_domain": site.domain,
+            SOURCES: _sources(context),
+            WAIVERS: msgspec.to_builtins(context.design.resilience.waivers),
+        },
     }
     context.add("sites", (site.slug,), fields, "site.yml: site", initial=("status",))
     for aisle in context.aisles:
@@ -130,6 +137,22 @@ def _site(context: Context) -> None:
             initial=("status",),
             lane=aisle,
         )
+
+
+def _sources(context: Context) -> dict[str, Any]:
+    """What the site says of its power, as `chapelle.model.resilience.Sources`."""
+    power = context.design.power
+    return {
+        "power_factor": power.power_factor,
+        "sources": {
+            source.name: {
+                "kind": source.kind,
+                "fed_by": source.fed_by,
+                "capacity_kva": source.capacity_kva,
+            }
+            for source in power.sources
+        },
+    }
 
 
 def _racks(context: Context) -> None:

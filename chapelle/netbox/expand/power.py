@@ -1,5 +1,8 @@
 """Expand power.yml: panels, feeds, PDUs, and the cords of every machine."""
 
+from typing import Any
+
+from chapelle.model.resilience import BANKS, CAPACITY, UPS
 from chapelle.netbox.design.schema import Panel
 from chapelle.netbox.expand.context import Context, Machine, RackPlace
 from chapelle.netbox.expand.desired import Ref
@@ -10,6 +13,7 @@ from chapelle.netbox.expand.wiring import cable
 
 def expand(context: Context) -> None:
     """Add the items of power.yml, the PDUs and all power cables."""
+    _require_sources(context)
     for i, panel in enumerate(context.design.power.panels):
         origin = f"power.yml: panels[{i}]"
         for aisle in context.aisles:
@@ -22,13 +26,26 @@ def expand(context: Context) -> None:
     _cords(context)
 
 
+def _require_sources(context: Context) -> None:
+    """Every source that something hangs on is declared, as soon as one is."""
+    power = context.design.power
+    known = {source.name for source in power.sources}
+    named = [(f"panels[{i}].ups", panel.ups) for i, panel in enumerate(power.panels) if known]
+    for i, source in enumerate(power.sources):
+        named += [(f"sources[{i}].fed_by", above) for above in source.fed_by]
+    for path, name in named:
+        if name not in known:
+            expected = f"the name of a source: {', '.join(sorted(known))}"
+            context.problem(f"power.yml: {path}", expected, repr(name))
+
+
 def _panel(context: Context, panel: Panel, aisle: int, origin: str) -> Ref:
     name = context.render(panel.name, f"{origin}.name", aisle=aisle)
     fields = {
         "name": name,
         "site": context.site,
         "location": location(context, aisle),
-        "custom_fields": {"ups": panel.ups},
+        "custom_fields": {UPS: panel.ups, CAPACITY: panel.capacity_kva},
     }
     return context.add("power_panels", (name,), fields, origin, lane=aisle)
 
@@ -80,12 +97,14 @@ def _pdu(context: Context, side: str, rack: RackPlace) -> Ref | None:
     if device_type is None:
         return None
     name = pdu_name(context, side, rack)
-    fields = {
+    fields: dict[str, Any] = {
         "device_type": Ref("device_types", (device_type.slug,)),
         "role": Ref("device_roles", (spec.role,)),
         "tenant": tenant(context.design.site.site.tenant),
         "status": spec.status,
     }
+    if spec.banks:
+        fields["custom_fields"] = {BANKS: _banks(context)}
     ref = device(context, name, fields, origin, rack)
     pdu_ports = {n for t in device_type.power_ports for n in context.names(t.name, origin)}
     if spec.inlet not in pdu_ports:
@@ -105,6 +124,17 @@ def _pdu(context: Context, side: str, rack: RackPlace) -> Ref | None:
             }
             context.add("power_outlets", (name, outlet_name), values, origin, lane=rack.aisle)
     return ref
+
+
+def _banks(context: Context) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": bank.name,
+            "amperage": bank.amperage,
+            "outlets": context.names(bank.outlets, f"power.yml: pdus.banks[{i}].outlets"),
+        }
+        for i, bank in enumerate(context.design.power.pdus.banks)
+    ]
 
 
 def _power_ports(context: Context, machine: Machine) -> None:
