@@ -41,7 +41,7 @@ def overlaps(scene: Scene) -> Iterator[Fault]:
     devices = (d for d in scene.content.devices if d.position is not None)
     for standing in grouped(devices, lambda device: device.rack).values():
         for one, other in combinations(standing, 2):
-            shared = sorted(_units(scene, one) & _units(scene, other))
+            shared = sorted(units(scene, one) & units(scene, other))
             if shared and _same_space(scene, one, other):
                 yield Fault(
                     objects=(scene.ref("devices", one), scene.ref("devices", other)),
@@ -55,17 +55,17 @@ def beyond_rack(scene: Scene) -> Iterator[Fault]:
     """A device ends where its rack does."""
     for device in scene.content.devices:
         rack = scene.dc.racks.get(device.rack or 0)
-        units = _units(scene, device)
-        if rack and units and (min(units) < 1 or max(units) >= rack.u_height + 1):
+        filled = units(scene, device)
+        if rack and filled and (min(filled) < 1 or max(filled) >= rack.u_height + 1):
             yield Fault(
                 objects=(scene.ref("devices", device), scene.ref("racks", rack)),
                 expected=f"units 1 to {rack.u_height}",
-                found=f"U{min(units):g} to U{max(units):g}",
+                found=f"U{min(filled):g} to U{max(filled):g}",
                 remedy="correct the position, or the height of the rack, in NetBox",
             )
 
 
-def _units(scene: Scene, device: r.Device) -> set[float]:
+def units(scene: Scene, device: r.Device) -> set[float]:
     """The units that a device fills, in halves, as NetBox has half units."""
     device_type = scene.dc.device_types.get(device.device_type)
     if device.position is None or device_type is None:
