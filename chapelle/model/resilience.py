@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from chapelle.model.finding import ObjectRef
+from chapelle.model.finding import Finding, ObjectRef
 
 # Custom fields: of sites, of power panels, of PDUs, of devices.
 SOURCES = "power_sources"
@@ -131,10 +131,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     `lost` are devices that worked before. `loads` are the elements that carry more or less than
     before and live on; `unmanaged` are devices whose management port leads nowhere any more.
+    `dark` are sources, panels, feeds and PDUs that get no power any more; `reduced` the ids of
+    devices that go on with a cord or a link less.
     """
 
     elements: tuple[Element, ...]
     lost: tuple[Lost, ...] = ()
+    dark: tuple[Element, ...] = ()
+    reduced: tuple[int, ...] = ()
     loads: tuple[Load, ...] = ()
     unmanaged: tuple[str, ...] = ()
 
@@ -147,3 +151,24 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     def harmless(self) -> bool:
         """Whether nothing is lost and nothing overloaded."""
         return not self.lost and not self.overloads
+
+
+class Waived(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that does not count, and the waiver that says so."""
+
+    finding: Finding
+    waiver: Waiver
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found: findings, errors first; what is waived; what nobody has looked at.
+
+    `elements` were taken out in turn, while `devices` were watched: those that draw power or have a
+    link.
+    """
+
+    findings: tuple[Finding, ...]
+    waived: tuple[Waived, ...]
+    elements: int
+    devices: int
+    not_modelled: tuple[str, ...]

@@ -7,14 +7,12 @@ is modelled.
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
-
 from chapelle.checks.resilience import rules_network, rules_power, rules_space
 from chapelle.checks.resilience.loss import Plant
 from chapelle.checks.resilience.subject import Subject
 from chapelle.checks.rules.scene import Fault
 from chapelle.model.finding import Finding, ObjectRef
-from chapelle.model.resilience import SOURCES, Waiver
+from chapelle.model.resilience import SOURCES, Verdict, Waived, Waiver
 
 type Rule = Callable[[Subject], Iterator[Fault]]
 
@@ -63,26 +61,6 @@ NOT_MODELLED = (
 )
 
 
-class Waived(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding that does not count, and the waiver that says so."""
-
-    finding: Finding
-    waiver: Waiver
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check found: findings, errors first; what is waived; what nobody has looked at.
-
-    `tried`: elements that were lost in turn. `devices`: those that draw power or have a link.
-    """
-
-    findings: tuple[Finding, ...]
-    waived: tuple[Waived, ...]
-    tried: int
-    devices: int
-    not_modelled: tuple[str, ...]
-
-
 def check(plant: Plant, today: datetime.date) -> Verdict:
     """Everything that a loss of one element would harm, and what else breaks the rules.
 
@@ -103,7 +81,7 @@ def check(plant: Plant, today: datetime.date) -> Verdict:
     return Verdict(
         findings=tuple(sorted(kept, key=lambda f: (f.severity, f.rule, f.objects))),
         waived=waived,
-        tried=subject.sweep.tried,
+        elements=subject.sweep.tried,
         devices=len(plant.power.devices.keys() | plant.network.of_device.keys()),
         not_modelled=(*NOT_MODELLED, *_unrated(plant)),
     )

@@ -6,7 +6,7 @@ server that nobody has cabled yet, is no news afterwards.
 """
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
 import msgspec
@@ -140,6 +140,21 @@ class Plant:
                 if end.object_type == "dcim.powerport" and node is not None:
                     nodes.add(node)
 
+    def pdu_shares(self, outcome: Outcome) -> dict[int, float]:
+        """For each PDU by its id: what it carries after a loss, as a share of what its feed may."""
+        after = {load.element: load.after for load in outcome.loads}
+        shares: dict[int, float] = {}
+        for device, inlets in self.power.of_device.items():
+            ratios = [0.0]
+            for node in inlets:
+                above = self.state.fed_by[node]
+                limit = self.power.limits[node] or (self.power.limits[above] if above else None)
+                if limit:
+                    load = after.get(self.power.elements[node], self.state.load[node])
+                    ratios.append(load / limit)
+            shares[device] = max(ratios)
+        return shares
+
     # -- losing it --------------------------------------------------------------------------------
 
     def lose(self, elements: Collection[Element]) -> Outcome:
@@ -147,12 +162,18 @@ class Plant:
         out = self._parts(elements)
         dead, moved = self._without(out.nodes)
         lost, delta = self._shifted(out, dead, moved)
-        dark = {device for device, _ in lost}
-        cut_off, unmanaged = self._cut_off(out, frozenset(dark))
+        dark = frozenset(device for device, _ in lost)
+        near = self._near(out, dark, self.network.of_device)
+        cut_off, unmanaged = self._cut_off(out, dark, near)
         lost += [(device, NETWORK) for device in cut_off]
+        gone = {device for device, _ in lost} | out.devices | self._dead
+        half = {owner.id for node in dead if (owner := self.power.owner.get(node))}
+        half |= near & self._reached
         return Outcome(
             elements=tuple(elements),
             lost=tuple(sorted(self._lost(device, why) for device, why in lost)),
+            dark=tuple(self._dark(dead - out.nodes)),
+            reduced=tuple(sorted(half - gone)),
             loads=tuple(self._loads(delta, dead)),
             unmanaged=tuple(
                 sorted(name for d in unmanaged if (name := self.dc.devices[d].name or f"id {d}"))
@@ -221,18 +242,27 @@ class Plant:
 
     # -- the network ------------------------------------------------------------------------------
 
-    def _cut_off(self, out: Out, dark: frozenset[int]) -> tuple[list[int], list[int]]:
-        """The devices that lose the network, and those that lose management only."""
-        gone = out.devices | dark
-        dead = self._dead | gone
-        network = self.network
-        reach = Reach(network, dead, self.down.links | out.links)
+    def _near(
+        self, out: Out, dark: frozenset[int], hanging: Mapping[int, Collection[int]]
+    ) -> set[int]:
+        """The devices with a link, of those in `hanging`, that is lost, or to a switch that is."""
+        links = self.network.links
         near: set[int] = set()
-        for switch in gone & network.switches:
-            near.update(network.links[n].other(switch) for n in network.of_device.get(switch, ()))
-            near.update(network.links[n].other(switch) for n in network.managed_by.get(switch, ()))
+        for switch in (out.devices | dark) & self.network.switches:
+            near.update(links[number].other(switch) for number in hanging.get(switch, ()))
         for number in out.links:
-            near.update(network.links[number].ends)
+            if number in hanging.get(links[number].ends[0], ()):
+                near.update(links[number].ends)
+        return near
+
+    def _cut_off(
+        self, out: Out, dark: frozenset[int], near: set[int]
+    ) -> tuple[list[int], list[int]]:
+        """The devices that lose the network, and those that lose management only."""
+        dead = self._dead | out.devices | dark
+        network = self.network
+        near = near | self._near(out, dark, network.managed_by)
+        reach = Reach(network, dead, self.down.links | out.links)
         # A switch that is cut off takes with it what hangs on it, switches too.
         edge = [d for d in near if d in network.switches]
         while edge:
@@ -270,6 +300,13 @@ class Plant:
             rack=rack.name if rack else "",
             reason=reason,
         )
+
+    def _dark(self, nodes: Collection[int]) -> Iterator[Element]:
+        """Sources, panels, feeds and PDUs among the nodes that have died."""
+        inside = _PARTS - {"pdu"}
+        for node in sorted(nodes):
+            if self.power.elements[node].kind not in inside:
+                yield self.power.elements[node]
 
     def _loads(self, delta: dict[int, float], dead: set[int]) -> Iterator[Load]:
         for node in sorted(delta):
