@@ -60,7 +60,7 @@ class AisleView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw(dc: Datacentre, outcome: Outcome, shares: dict[int, float]) -> str:
-    """The picture of every aisle in which something is not as before.
+    """The picture of the aisles that are hit.
 
     Arguments:
         dc: the datacentre.
@@ -88,9 +88,14 @@ def draw(dc: Datacentre, outcome: Outcome, shares: dict[int, float]) -> str:
 
 
 def aisles(dc: Datacentre, outcome: Outcome, shares: dict[int, float]) -> list[AisleView]:
-    """What the picture shows; every aisle, when nothing is touched anywhere."""
+    """What the picture shows: aisles where something is out or lost, else where it is reduced.
+
+    Every aisle, when nothing is touched anywhere.
+    """
     states = _states(dc, outcome)
-    touched = {dc.devices[d].rack for d, state in states.items() if state != "fine"}
+    hit = {d for d, state in states.items() if state in ("out", "lost")}
+    hit = hit or {d for d, state in states.items() if state == "reduced"}
+    touched = {dc.devices[d].rack for d in hit}
     by_rack: dict[int, list[r.Device]] = {}
     for device in dc.content.devices:
         by_rack.setdefault(device.rack or 0, []).append(device)
