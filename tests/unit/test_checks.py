@@ -1,11 +1,11 @@
 """The rules on the reference datacentre: silent as it is, and each one speaks of its own fault."""
 
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 import reference
+from edits import Edit, added, device, edited, named, one, port
 
 from chapelle.checks.netbox import RULES, check
 from chapelle.model import records as r
@@ -13,44 +13,6 @@ from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import SEVERITIES
 from chapelle.model.records import Content
 from chapelle.model.snapshot import Snapshot
-
-type Edit = Callable[[Content], Content]
-
-
-def edited(
-    content: Content, list_name: str, find: Callable[[Any], bool], **changes: Any
-) -> Content:
-    """The content with the first record that `find` accepts changed, or without it."""
-    records = list(getattr(content, list_name))
-    index = next(i for i, record in enumerate(records) if find(record))
-    if changes:
-        records[index] = msgspec.structs.replace(records[index], **changes)
-    else:
-        del records[index]
-    return msgspec.structs.replace(content, **{list_name: tuple(records)})
-
-
-def added(content: Content, list_name: str, record: r.Record) -> Content:
-    return msgspec.structs.replace(content, **{list_name: (*getattr(content, list_name), record)})
-
-
-def named(name: str) -> Callable[[Any], bool]:
-    return lambda record: record.name == name
-
-
-def one(content: Content, list_name: str, find: Callable[[Any], bool]) -> Any:
-    return next(record for record in getattr(content, list_name) if find(record))
-
-
-def device(content: Content, name: str) -> r.Device:
-    found: r.Device = one(content, "devices", named(name))
-    return found
-
-
-def port(content: Content, device_name: str, name: str) -> Callable[[Any], bool]:
-    owner = device(content, device_name).id
-    return lambda record: record.device == owner and record.name == name
-
 
 SERVER = "compute-a2-01"
 OTHER = "compute-a2-02"
