@@ -21,7 +21,7 @@ from chapelle.plan.plan import (
     new_devices,
     place,
 )
-from chapelle.plan.rollout import MAX_BATCH, group_of, members, rollout
+from chapelle.plan.rollout import MAX_BATCH, apart, group_of, members, rollout
 from chapelle.plan.scope import select_switches
 
 CONFIGURATION = "configuration"
@@ -77,7 +77,7 @@ def build(
         snapshot=dc.snapshot.hash,
         commit=commit,
         hosts=hosts,
-        batches=rollout(members(dc, devices), max_batch),
+        batches=apart(dc, rollout(members(dc, devices), max_batch)),
         diffs={name: diff for name, diff in sorted(diffs.items()) if diff},
     )
 
