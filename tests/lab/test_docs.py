@@ -24,6 +24,7 @@ HOW_TOS = (
     "fabric-configuration.md",
     "design.md",
     "your-own-netbox.md",
+    "resilience.md",
     "day-2.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
