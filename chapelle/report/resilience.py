@@ -119,21 +119,37 @@ def _sum(outcome: Outcome) -> str:
     return f"may NOT be taken out: {' and '.join(parts)}"
 
 
-def sweep_lines(tried: int, harmful: Sequence[Outcome], worst: Sequence[Outcome]) -> list[str]:
-    """What losing everything in turn does: how much of it harms, and the worst of that."""
-    lines = [f"{tried} losses tried, {len(harmful)} of them do harm"]
-    if worst:
-        rows = [
-            [
-                " + ".join(f"{e.kind} {e.name}" for e in outcome.elements),
-                str(len(outcome.lost)),
-                ", ".join(sorted({item.tenant or "nobody" for item in outcome.lost})),
-                str(len(outcome.overloads)),
-            ]
-            for outcome in worst
+def sweep_lines(tried: int, harmful: int, worst: Sequence[Outcome]) -> list[str]:
+    """What losing everything in turn does: how much of it harms, and the worst of that.
+
+    Arguments:
+        tried: losses that were tried.
+        harmful: how many of them did harm.
+        worst: those that harm most, or load something most.
+    """
+    rows = [
+        [
+            " + ".join(f"{_noun(e.kind)} {e.name}" for e in outcome.elements),
+            str(len(outcome.lost)),
+            ", ".join(sorted({item.tenant or "nobody" for item in outcome.lost})) or "-",
+            _most(outcome),
         ]
-        lines += ["", *table(["the worst, without", "lost", "tenants", "overloaded"], rows)]
-    return lines
+        for outcome in worst
+    ]
+    said = f"{harmful} of them do harm" if harmful else "none of them does harm"
+    return [
+        f"{plural(tried, 'loss', 'losses')} tried, {said}",
+        "",
+        *table(["the worst, without", "lost", "tenants", "loaded most"], rows),
+    ]
+
+
+def _most(outcome: Outcome) -> str:
+    loads = _telling(outcome)
+    if not loads:
+        return "-"
+    over = " OVERLOADED" if loads[0].over else ""
+    return f"{_noun(loads[0].element.kind)} {loads[0].element.name} {_share(loads[0]):.0%}{over}"
 
 
 def outcome_document(outcome: Outcome, base: str) -> dict[str, Any]:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from chapelle.checks.resilience.loss import Plant
 
 _SNAPSHOT = "Judge this snapshot file; by default a new one is taken."
-WORST = 10
 
 
 @command(help={"snapshot": _SNAPSHOT, "json": "Print the verdict as one JSON document."})
@@ -112,15 +111,14 @@ def _everything(plant: "Plant", base: str, *, pairs: bool, json: bool) -> ExitCo
     from chapelle.report import resilience
 
     swept = sweep.pairs(plant) if pairs else sweep.single(plant)
-    worst = sweep.worst(swept.harmful, WORST)
     if json:
         print_json(
             {
                 "tried": swept.tried,
                 "harmful": len(swept.harmful),
-                "worst": [resilience.outcome_document(outcome, base) for outcome in worst],
+                "worst": [resilience.outcome_document(outcome, base) for outcome in swept.worst],
             }
         )
     else:
-        print_lines(resilience.sweep_lines(swept.tried, swept.harmful, worst))
+        print_lines(resilience.sweep_lines(swept.tried, len(swept.harmful), swept.worst))
     return ExitCode.FINDINGS if swept.harmful else ExitCode.OK

@@ -1,6 +1,7 @@
 """Loses every element in turn, or every two of them, and keeps what matters."""
 
-from collections.abc import Collection, Iterator
+import heapq
+from collections.abc import Iterator
 from itertools import combinations
 
 import msgspec
@@ -8,15 +9,21 @@ import msgspec
 from chapelle.checks.resilience.loss import Plant
 from chapelle.model.resilience import Element, Outcome
 
-# How bad an outcome is: a device that is lost weighs more than any overload.
+# How bad an outcome is: a device that is lost weighs more than any load.
 type Weight = tuple[int, float]
+
+WORST = 10
 
 
 class Sweep(msgspec.Struct, frozen=True, kw_only=True):
-    """How many losses were tried, and the outcomes of those that did harm."""
+    """How many losses were tried, the outcomes that did harm, and the worst, the worst first.
+
+    Where nothing does harm, the worst are those that load something most.
+    """
 
     tried: int
     harmful: tuple[Outcome, ...]
+    worst: tuple[Outcome, ...]
 
 
 def single(plant: Plant) -> Sweep:
@@ -33,26 +40,30 @@ def pairs(plant: Plant) -> Sweep:
     return _tried(plant, combinations([e for e in plant.elements if _matters(plant, e)], 2))
 
 
-def worst(outcomes: Collection[Outcome], count: int) -> list[Outcome]:
-    """The outcomes that do most harm, the worst first."""
-    return sorted(outcomes, key=lambda o: (weight(o), o.elements), reverse=True)[:count]
-
-
 def weight(outcome: Outcome) -> Weight:
-    """Devices lost; then by how much the most overloaded element exceeds its limit, as a ratio."""
-    ratios = [load.after / load.limit for load in outcome.overloads if load.limit]
-    return len(outcome.lost), max(ratios, default=0.0)
+    """Devices lost; then the load of what is loaded most, as a share of what it may carry."""
+    grown = (load for load in outcome.loads if load.after > load.before)
+    return len(outcome.lost), max(
+        (load.after / load.limit for load in grown if load.limit), default=0.0
+    )
 
 
 def _tried(plant: Plant, losses: Iterator[tuple[Element, ...]]) -> Sweep:
     tried = 0
     harmful = []
+    heap: list[tuple[Weight, int, Outcome]] = []
     for elements in losses:
         tried += 1
         outcome = plant.lose(elements)
         if not outcome.harmless:
             harmful.append(outcome)
-    return Sweep(tried=tried, harmful=tuple(harmful))
+        entry = (weight(outcome), -tried, outcome)  # of equals, the first
+        if len(heap) < WORST:
+            heapq.heappush(heap, entry)
+        elif entry > heap[0]:
+            heapq.heapreplace(heap, entry)
+    worst = tuple(outcome for _, _, outcome in sorted(heap, reverse=True))
+    return Sweep(tried=tried, harmful=tuple(harmful), worst=worst)
 
 
 def _matters(plant: Plant, element: Element) -> bool:
