@@ -62,8 +62,7 @@ def loads_and_losses(
         unmanaged={
             device.id
             for device in content.devices
-            if device.id in (before.managed - after.managed) - elements
-            and before.works(device)
+            if device.id in (before.managed - after.managed) - elements and before.works(device)
         },
     )
 
@@ -103,7 +102,10 @@ class State:
         self.managed = {
             one.device
             for one, other in self.links
-            if one.mgmt_only and other.device in self.connected
+            if (one.mgmt_only or other.mgmt_only)
+            and other.device in self.connected
+            and self.role(self.devices[other.device]) in SWITCHES
+            and self.role(self.devices[one.device]) not in SWITCHES
         }
 
     def _devices_out(self, lost: tuple[ObjectRef, ...]) -> set[int]:
@@ -216,7 +218,7 @@ class State:
         )
 
     def _out_already(self, device: int) -> bool:
-        return self.devices[device].status in ("failed", "offline")
+        return self.devices[device].status in ("failed", "offline", *UNUSED)
 
     def way_up(self, node: Node) -> list[Node]:
         """A living node and all that feeds it, up to the root."""
@@ -269,7 +271,7 @@ class State:
                 found[node] += watts
         return found
 
-    def limit(self, node: Node) -> float | None:
+    def limit(self, node: Node) -> float | None:  # noqa: PLR0911 - one line of the table each
         """What a node may carry."""
         match node:
             case ("source", int(site), str(name)):
@@ -386,9 +388,7 @@ class State:
 
     def _connected(self) -> set[int]:
         bordered = {d.site for d in self.content.devices if self.role(d) == "border"}
-        switches = {
-            d.id for d in self.content.devices if self.role(d) in SWITCHES and self.up(d)
-        }
+        switches = {d.id for d in self.content.devices if self.role(d) in SWITCHES and self.up(d)}
         borders = {
             number
             for number in switches
@@ -397,8 +397,9 @@ class State:
         }
         data = [(a, b) for a, b in self.links if not a.mgmt_only and not b.mgmt_only]
         reached = until_stable(
-            lambda found: borders
-            | {a.device for a, b in data if a.device in switches and b.device in found}
+            lambda found: (
+                borders | {a.device for a, b in data if a.device in switches and b.device in found}
+            )
         )
         others = {
             a.device
@@ -408,8 +409,8 @@ class State:
         return reached | others
 
     def works(self, device: r.Device) -> bool:
-        """Whether it can be lost at all: nothing is expected of what lies in store."""
-        return self.up(device) and device.status not in UNUSED
+        """Whether it can be lost at all."""
+        return self.up(device)
 
     def disconnected_by(self, after: "State", device: r.Device) -> str:
         """`network` where it was connected here and is not there."""

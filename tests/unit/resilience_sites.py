@@ -13,8 +13,8 @@ FEED, PORT, OUTLET = "dcim.powerfeed", "dcim.powerport", "dcim.poweroutlet"
 INTERFACE, FRONT, REAR = "dcim.interface", "dcim.frontport", "dcim.rearport"
 
 # Mostly the plain value, which is also what examples shrink to.
-statuses = st.sampled_from(("active",) * 6 + ("planned", "failed", "offline", "inventory"))
-feed_statuses = st.sampled_from(("active",) * 6 + ("planned", "failed", "offline"))
+statuses = st.sampled_from(("active",) * 16 + ("planned", "failed", "offline", "inventory"))
+feed_statuses = st.sampled_from(("active",) * 12 + ("planned", "failed", "offline"))
 cable_statuses = st.sampled_from(("connected",) * 9 + ("planned",))
 draws = st.sampled_from((None, 100, 300, 700))
 rarely = st.sampled_from((False,) * 5 + (True,))
@@ -31,9 +31,7 @@ class Site:
         self.draw = draw
         self.made: dict[str, dict[int, dict[str, Any]]] = {}
         self.last = 0
-        self.roles = {
-            role: self.add("device_roles", name=role, slug=role) for role in ROLES
-        }
+        self.roles = {role: self.add("device_roles", name=role, slug=role) for role in ROLES}
         self.type = self.add("device_types", manufacturer=1, model="M", slug="m")
         self.bundles: list[int] = []
 
@@ -80,7 +78,8 @@ class Site:
     def content(self) -> r.Content:
         """All of it as records."""
         types = {
-            name: r.Content.__annotations__[name].__args__[0] for name in r.Content.__struct_fields__
+            name: r.Content.__annotations__[name].__args__[0]
+            for name in r.Content.__struct_fields__
         }
         return r.Content(
             **{
@@ -98,9 +97,9 @@ def contents(draw: st.DrawFn) -> r.Content:
     for number in range(site.one((1, 1, 2))):
         _places(site, number)
     _feeds(site)
-    for _ in site.some(0, 3):
+    for _ in site.some(1, 3):
         _pdu(site)
-    for _ in site.some(0, 4):
+    for _ in site.some(1, 3):
         _machine(site, "compute", "server")
     for _ in site.some(0, 4):
         _machine(site, site.one(("leaf", "spine", "border", "oob", "tenant-leaf")), "switch")
@@ -141,7 +140,7 @@ def _places(site: Site, number: int) -> None:
 
 
 def _feeds(site: Site) -> None:
-    for index in site.some(0, 4):
+    for index in site.some(1, 4):
         site.add(
             "power_feeds", name=f"feed-{index}", power_panel=site.one(site.made["power_panels"]),
             status=site.draw(feed_statuses), phase=site.one(("single-phase", "three-phase")),
