@@ -148,11 +148,12 @@ class Datacentre:
     def aisle_number(self, device: r.Device) -> str | None:
         """The number of the aisle that the device stands in."""
         for number, location in self.aisles.items():
-            if self._is_within(device.location, location.id):
+            if self.is_within(device.location, location.id):
                 return number
         return None
 
-    def _is_within(self, location_id: int | None, ancestor: int) -> bool:
+    def is_within(self, location_id: int | None, ancestor: int) -> bool:
+        """Whether a location is the other one or lies in it."""
         seen: set[int] = set()
         while location_id is not None and location_id not in seen:
             if location_id == ancestor:

@@ -90,7 +90,7 @@ class Plant:
 
     def _already_down(self) -> Iterator[Element]:
         for device in self.dc.content.devices:
-            if device.status in DOWN:
+            if device.status in DOWN | OUT_OF_SERVICE:
                 yield self.element(device)
         for feed in self.dc.content.power_feeds:
             if feed.status != "active":
@@ -124,11 +124,15 @@ class Plant:
         return Out(nodes=frozenset(nodes), devices=frozenset(devices), links=frozenset(links))
 
     def _devices(self, place: str, number: int) -> list[int]:
-        """The devices that are a device, a rack, or a location such as an aisle."""
+        """The devices that are a device, in a rack, or somewhere in a location such as an aisle."""
         if place == "dcim/devices":
             return [number]
-        field = {"dcim/racks": "rack", "dcim/locations": "location"}[place]
-        return [d.id for d in self.dc.content.devices if getattr(d, field) == number]
+        devices = self.dc.content.devices
+        if place == "dcim/racks":
+            return [d.id for d in devices if d.rack == number]
+        if place == "dcim/locations":
+            return [d.id for d in devices if self.dc.is_within(d.location, number)]
+        raise KeyError(place)
 
     def _cut(self, cables: Collection[int], nodes: set[int], links: set[int]) -> None:
         """A power cable is out as the port below it is."""

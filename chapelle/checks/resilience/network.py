@@ -56,8 +56,9 @@ class Network:
                     places[key].append(number)
         self.switches = {d.id for d in dc.content.devices if dc.role_of(d) in SWITCH_ROLES}
         borders = {d.id for d in dc.content.devices if dc.role_of(d) == BORDER}
+        bordered = {dc.devices[number].site for number in borders}
         # A site without border leafs, such as one under construction, is its switches.
-        self.roots = borders or self.switches
+        self.roots = borders | {s for s in self.switches if dc.devices[s].site not in bordered}
 
     def hanging(self, switch: int) -> list[int]:
         """The devices other than switches that are linked to a switch."""

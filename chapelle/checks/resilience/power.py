@@ -276,7 +276,7 @@ class _Builder:
             return None
         parents = tuple(self._leg(inlet, outlet) for inlet in inlets)
         if bank := self.stated.bank_of(outlet):
-            parents = (self._bank(outlet, bank, parents),)
+            parents = (self._bank(outlet, bank),)
         ref = self._device_ref(outlet.device)
         name = f"{ref.name} {outlet.name}"
         ref = ObjectRef(endpoint="dcim/power-outlets", id=outlet.id, name=name)
@@ -298,10 +298,18 @@ class _Builder:
         leg = self.numbers.get(("leg", inlet.id, outlet.feed_leg or ""))
         return self.numbers["port", inlet.id] if leg is None else leg
 
-    def _bank(self, outlet: r.PowerOutlet, bank: Bank, parents: tuple[int, ...]) -> int:
+    def _bank(self, outlet: r.PowerOutlet, bank: Bank) -> int:
+        """A bank of outlets, all of them on what the first that is plugged says."""
         key: Key = ("bank", outlet.device, bank.name)
         if key in self.numbers:
             return self.numbers[key]
+        plugged = {o.name: o for o in self._distributors[outlet.device] if o.cable is not None}
+        first = next((plugged[name] for name in bank.outlets if name in plugged), outlet)
+        # Where that one is plugged into its own PDU, the outlet that was asked for has to do.
+        inlets = self._inlets_of(first)
+        if inlets is None:
+            first, inlets = outlet, self._inlets_of(outlet) or []
+        parents = tuple(self._leg(inlet, first) for inlet in inlets)
         ref = self._device_ref(outlet.device)
         ref = msgspec.structs.replace(ref, name=f"{ref.name} bank {bank.name}")
         volts = self._volts(parents)
