@@ -1,5 +1,6 @@
 """What NetBox refuses at save: each mistake, its legal neighbour, and old content that is wrong."""
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 import uv
 
+from chapelle import process
 from chapelle.netbox import server_database, server_install, server_web
 from chapelle.netbox import server_postgres as postgres
 from chapelle.netbox.access import Session, access, require
@@ -362,7 +364,104 @@ def test_what_was_wrong_before_stops_only_edits_of_it(room: Room, netbox: Settin
     """A run writes a device's status also where somebody's import left a duplicate."""
     room.device("one", serial="AB12")
     two = room.device("two")
-    sql(netbox, f"UPDATE dcim_device SET serial = ' ab12' WHERE id = {two}")
+    sql(netbox, f"UPDATE dcim_device SET serial = ' ab12' WHERE id = {two}")  # noqa: S608
     room.patch(f"dcim/devices/{two}", status="planned")
     assert "that of one" in room.refused(f"dcim/devices/{two}", "PATCH", serial="Ab12")
     room.patch(f"dcim/devices/{two}", serial="AB13")
+
+
+def python_of(settings: Settings) -> Path:
+    return server_install.environment(Layout.of(settings)) / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def inside(netbox: Settings) -> Json:
+    """What a script in NetBox's own Python finds, where settings can be others."""
+    done = subprocess.run(
+        [python_of(netbox), Path(__file__).with_name("judge_inside.py")],
+        env={**process.environment(), **server_web.environ(Layout.of(netbox))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_queries_are_few_and_do_not_grow_with_the_rack(inside: Json) -> None:
+    """Two of these load the devices at the ends, which NetBox needs afterwards and finds loaded."""
+    assert inside["small"] == inside["large"]
+    assert len(inside["large"]) == 8
+    assert min(inside["large"].values()) >= 1
+    assert max(inside["large"].values()) <= 5
+
+
+def test_where_the_operator_hands_off_can_be_set(inside: Json) -> None:
+    judged = inside["judged"]
+    accepted = {case for case, words in judged.items() if case.startswith("leaf") and not words}
+    assert accepted == {"leaf, default", "leaf, roles", "leaf, operators"}
+    accepted = {case for case, words in judged.items() if case.startswith("other") and not words}
+    assert accepted == {"other, default", "other, operators"}
+    assert "a device of role small-leaf of the operator" in judged["other, roles"]
+    assert "expected one tenant at both ends. Look" in judged["leaf, none"]
+    assert judged["power and roles"] == ""  # PDUs are plugged into, whatever their role
+
+
+def test_what_was_wrong_before_can_be_refused_and_is_called_so(inside: Json) -> None:
+    judged = inside["judged"]
+    for what in ("cable", "serial"):
+        assert judged[f"existing {what}, False"] == ""
+        assert "It was so before this edit" in judged[f"existing {what}, True"]
+    assert "so before" not in judged["serial anywhere"]
+
+
+def test_serial_numbers_can_be_a_manufacturer_s(inside: Json) -> None:
+    judged = inside["judged"]
+    assert "Serial number same is that of serial-1" in judged["serial anywhere"]
+    assert judged["serial per manufacturer"] == ""
+    assert "that of serial-1" in judged["serial of one manufacturer"]
+
+
+def test_a_misspelt_setting_is_said(inside: Json) -> None:
+    said = inside["judged"]["unknown setting"]
+    assert said.startswith("ImproperlyConfigured: PLUGINS_CONFIG['chapelle_netbox_validators']")
+    assert "found operator:" in said
+
+
+LOAD = """\
+import os, sys
+from importlib import import_module
+from importlib.metadata import version
+os.environ["DJANGO_SETTINGS_MODULE"] = "netbox.settings"
+import django
+django.setup()
+from django.conf import settings
+for paths in settings.CUSTOM_VALIDATORS.values():
+    for path in paths:
+        module, _, name = path.rpartition(".")
+        loaded = import_module(module)
+        assert loaded.__file__.startswith(sys.argv[1]), loaded.__file__
+        getattr(loaded, name)()
+        print(path)
+print(version("chapelle-netbox-validators"))
+"""
+
+
+def test_the_package_can_be_installed_without_network(netbox: Settings, tmp_path: Path) -> None:
+    python = python_of(netbox)
+    target = tmp_path / "installed"
+    alone = ("--offline", "--no-cache", "--no-deps", "--quiet")
+    install = [uv.find_uv_bin(), "pip", "install", *alone, "--target", target, "--python", python]
+    subprocess.run([*install, PACKAGE], check=True, env=process.environment())
+    environ = {**server_web.environ(Layout.of(netbox)), "PYTHONPATH": str(target)}
+    done = subprocess.run(
+        [python, "-c", LOAD, str(target)],
+        env={**process.environment(), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *paths, version = done.stdout.split()
+    assert len(paths) == 6
+    assert version == "0.1.0"

@@ -14,10 +14,7 @@ DEFAULTS = {
     "serials_per_manufacturer": False,
     "refuse_existing": False,
 }
-SO_BEFORE = (
-    "It was so before this edit, which is not what is wrong: mend that first, "
-    "or set refuse_existing to False."
-)
+SO_BEFORE = "It was so before this edit: mend it first, or set refuse_existing to False."
 
 
 def option(name):

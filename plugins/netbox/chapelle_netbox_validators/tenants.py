@@ -24,12 +24,10 @@ class OneTenant(CustomValidator):
         for a, b in product(instance.a_terminations, instance.b_terminations):
             if _tenant(a) in {None, _tenant(b)} or _tenant(b) is None or _hand_off(a, b):
                 continue
-            roles = option("handoff_roles")
-            whose = f"a device of role {' or '.join(roles)}" if roles is not None else "a device"
             refuse(
                 f"A cable between two tenants: found {_named(a)} and {_named(b)}, expected one "
-                f"tenant at both ends, or {whose} of the operator at one. Look at the labels at "
-                "both ends, or correct the tenant of the device.",
+                f"tenant at both ends{_or_hand_off()}. Look at the labels at both ends, or "
+                "correct the tenant of the device.",
                 existing=so_before(instance),
             )
 
@@ -57,6 +55,13 @@ def _is_operator(device):
     if slugs is None:
         return device.tenant_id == device.site.tenant_id
     return device.tenant.slug in slugs
+
+
+def _or_hand_off():
+    roles = option("handoff_roles")
+    if roles is None:
+        return ", or a device of the operator at one"
+    return f", or a device of role {' or '.join(roles)} of the operator at one" if roles else ""
 
 
 def _named(end):
