@@ -84,9 +84,7 @@ def cable(a, b):
 
 
 def queries(validator, instance):
-    with CaptureQueriesContext(
-        connection,
-    ) as captured:
+    with CaptureQueriesContext(connection) as captured:
         validator()(instance, None)
     return len(captured)
 
