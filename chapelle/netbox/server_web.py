@@ -18,10 +18,12 @@ WEB = "web"
 WORKER = "worker"
 PREFERRED_PORT = 8001
 EMBEDDED = Path(__file__).parent / "embedded"
+VALIDATORS = Path("plugins") / "netbox"  # below the root of the clone
 
 CONFIGURATION = """\
 # Written by `invoke netbox.up` at each start; edits are lost.
 import os
+import sys
 
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
 DATABASES = {{
@@ -56,6 +58,20 @@ PREFER_IPV4 = True
 POWERFEED_DEFAULT_VOLTAGE = 230
 POWERFEED_DEFAULT_AMPERAGE = 32
 TIME_ZONE = "UTC"
+# The worst mistakes are refused when they are typed: docs/netbox-validators.md.
+sys.path.append({validators!r})
+CUSTOM_VALIDATORS = {{
+    "dcim.cable": (
+        "chapelle_netbox_validators.power.DiverseFeeds",
+        "chapelle_netbox_validators.tenants.OneTenant",
+    ),
+    "dcim.device": (
+        "chapelle_netbox_validators.reservations.DeviceInReservedUnits",
+        "chapelle_netbox_validators.serials.UniqueSerial",
+    ),
+    "dcim.rackreservation": ("chapelle_netbox_validators.reservations.ReservationOverDevices",),
+    "ipam.ipaddress": ("chapelle_netbox_validators.addresses.UniqueAddress",),
+}}
 """
 
 
@@ -70,6 +86,7 @@ def configure(layout: Layout) -> None:
         secret_key=keys.secret_key,
         pepper=keys.pepper,
         instance=layout.sockets.name.replace("-", "_"),
+        validators=str(layout.root / VALIDATORS),
     )
     files.write(layout.conf / "conf" / "configuration.py", text)
     for name in ("media", "scripts", "reports"):

@@ -17,8 +17,11 @@ from chapelle.checks.netbox import check
 from chapelle.errors import InputError
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.diff import diff
+from chapelle.model.finding import Finding
 from chapelle.model.records import ENDPOINTS
-from chapelle.netbox import access, reading, snapshot
+from chapelle.netbox import access, reading, server_database, snapshot
+from chapelle.netbox import server_postgres as postgres
+from chapelle.netbox.server_layout import Layout
 from chapelle.settings import Settings
 
 pytestmark = pytest.mark.netbox
@@ -197,7 +200,6 @@ def test_a_status_set_in_the_middle_is_read_again_alone(
 
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
     "no-rack": ("dcim/devices", {"rack": None, "position": None, "face": ""}),
-    "duplicate-serial": ("dcim/devices", {"serial": "taken from compute-a2-02"}),
     "illegal-hostname": ("dcim/devices", {"name": "Compute A2 01"}),
     "unknown-platform": ("dcim/devices", {"platform": None}),
     "primary-address": ("dcim/devices", {"primary_ip4": None}),
@@ -209,19 +211,34 @@ def test_a_fault_planted_in_netbox_is_found(
     rule: str, taken: snapshot.Taken, seeded_netbox: Settings, editor: Editor
 ) -> None:
     path, change = FAULTS[rule]
-    if rule == "duplicate-serial":
-        other = device_id(taken, "compute-a2-02")
-        change = {"serial": next(d.serial for d in taken.snapshot.content.devices if d.id == other)}
     with editor.edited(path, device_id(taken, SERVER), **change):
         findings = check(Datacentre(snapshot.take(seeded_netbox).snapshot))
-    assert rule in {finding.rule for finding in findings}
-    assert device_id(taken, SERVER) in {
+    assert device_id(taken, SERVER) in devices_of(rule, findings)
+
+
+def devices_of(rule: str, findings: list[Finding]) -> set[int]:
+    return {
         ref.id
         for finding in findings
         if finding.rule == rule
         for ref in finding.objects
         if ref.endpoint == "dcim/devices"
     }
+
+
+def test_a_duplicate_serial_number_that_was_imported_is_found(
+    taken: snapshot.Taken, seeded_netbox: Settings, editor: Editor
+) -> None:
+    """Nobody can type one, as NetBox refuses it."""
+    serials = {d.name: d.serial for d in taken.snapshot.content.devices}
+    device, other = device_id(taken, SERVER), "compute-a2-02"
+    update = f"UPDATE dcim_device SET serial = '{serials[other]}' WHERE id = {device}"  # noqa: S608
+    postgres.sql(Layout.of(seeded_netbox), update, server_database.NAME)
+    try:
+        findings = check(Datacentre(snapshot.take(seeded_netbox, full=True).snapshot))
+    finally:
+        editor.patch("dcim/devices", device, serial=serials[SERVER])
+    assert devices_of("duplicate-serial", findings) == {device, device_id(taken, other)}
 
 
 def test_a_wrong_token_is_an_error_that_says_so(seeded_netbox: Settings) -> None:
