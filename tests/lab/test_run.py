@@ -141,13 +141,13 @@ def test_servers_out_of_service_are_not_touched(here: Installation) -> None:
 
 
 def test_findings_about_a_server_stop_the_run(here: Installation) -> None:
-    own = here.device(TWO)["serial"]
-    here.edit(TWO, {"serial": here.device(ONE)["serial"]})
+    own = here.device(TWO)["platform"]["id"]
+    here.edit(TWO, {"platform": None})
     try:
-        done = here.invoke("provision", f"--limit={ONE}")
+        done = here.invoke("provision", f"--limit={ONE},{TWO}")
         assert done.code == 2, done
-        assert "duplicate-serial" in done.err
+        assert "unknown-platform" in done.err
         assert TWO in done.err
         assert here.invoke("provision", f"--limit={THREE}").code == 0
     finally:
-        here.edit(TWO, {"serial": own})
+        here.edit(TWO, {"platform": own})
