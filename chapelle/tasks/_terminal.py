@@ -17,6 +17,14 @@ from chapelle.run.recorder import Watcher
 _SHOWN = ("diff", "apply", "post-check", "persist", "write-back")
 
 
+# What becomes of the servers of a plan.
+_DONE_TO = {
+    "provision": "configured",
+    "reboot": "taken out of service and restarted",
+    "patch": "taken out of service, upgraded, and restarted where that needs it",
+}
+
+
 class Terminal:
     """The operator at a terminal, or the script in their place."""
 
@@ -53,7 +61,7 @@ class Terminal:
             self.say(f"{len(names)} switches of the site will be changed:")
             self.say(f"  {host_names(names, len(names))}")
         else:
-            self.say(f"{len(plan.hosts)} servers of the site will be configured:")
+            self.say(f"{len(plan.hosts)} servers of the site will be {_DONE_TO[plan.kind]}:")
             for rack in dict.fromkeys(host.rack for host in plan.hosts):
                 names = [host.name for host in plan.hosts if host.rack == rack]
                 self.say(f"  {rack}: {host_names(names, len(names))}")

@@ -31,12 +31,8 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
         expect = self._task.args.get("expect") or {}
-        python = str(variables.get("ansible_python_interpreter") or "")
-        command = node.command(python if python.startswith("/") else "/usr/bin/python3")
         request = {"action": "observe", "expect": expect}
-        ran = self._low_level_execute_command(command, in_data=node.payload(request))
-        name = str(variables.get("inventory_hostname", ""))
-        result.update(node.answer(ran["rc"], ran["stdout"], ran["stderr"], name))
+        result.update(node.ask(self._low_level_execute_command, variables, request))
         if result.get("failed"):
             return result
         ahead = bool(self._task.check_mode)
