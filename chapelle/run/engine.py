@@ -125,8 +125,8 @@ class Engine:
             fitting = self._fitting(waiting)
             if not fitting:
                 return Stop(
-                    why=f"{', '.join(self.lost)} did not come back, and inventory/rolling.yml "
-                    f"allows no other server to be taken out beside: {', '.join(waiting)}",
+                    why=f"{', '.join(self.lost)} did not succeed, and beside that "
+                    f"inventory/rolling.yml lets none of these be out: {', '.join(waiting)}",
                     exit_code=ExitCode.HOSTS_FAILED,
                 )
             if stop := self._batch(msgspec.structs.replace(batch, hosts=fitting)):

@@ -267,9 +267,9 @@ def _tell_left(left: Left, operator: Operator) -> None:
     done = len(left.plan.hosts) - len(left.hosts)
     operator.say(f"{done} of {len(left.plan.hosts)} hosts are done and are not touched again")
     if left.unknown:
-        operator.say(
-            f"UNKNOWN, to be checked by running their steps again: {', '.join(left.unknown)}"
-        )
+        rolling = left.plan.kind in ROLLING_KINDS
+        how = "seeing whether they restarted" if rolling else "running their steps again"
+        operator.say(f"UNKNOWN, to be checked by {how}: {', '.join(left.unknown)}")
 
 
 # -- drift and dry run ----------------------------------------------------------------------------

@@ -13,8 +13,14 @@ from chapelle.run.journal import SWITCH_KINDS
 from chapelle.run.operator import Done
 from chapelle.run.recorder import Watcher
 
-# The steps of a push that a live display has columns for; the others take a moment each.
-_SHOWN = ("diff", "apply", "post-check", "persist", "write-back")
+# The steps that a live display has columns for, where not all fit; the others take a moment each.
+_PUSH_SHOWN = ("diff", "apply", "post-check", "persist", "write-back")
+_SHOWN = {
+    "push": _PUSH_SHOWN,
+    "revert": _PUSH_SHOWN,
+    "reboot": ("drain", "reboot", "verify", "write-back"),
+    "patch": ("patch", "reboot", "verify", "write-back"),
+}
 
 
 # What becomes of the servers of a plan.
@@ -84,7 +90,7 @@ class Terminal:
     def watch(self, plan: Plan, took: float | None) -> Iterator[Watcher]:
         """Show a run as it happens; `took` is how many seconds such a run took before, if known."""
         racks = {host.name: host.rack for host in plan.hosts}
-        steps = _SHOWN if plan.kind in SWITCH_KINDS else plan.hosts[0].steps
+        steps = _SHOWN.get(plan.kind, plan.hosts[0].steps)
         mode = live.choose_mode(json=self.json)
         with live.display(mode, racks, steps=steps, expected_seconds=took) as watcher:
             yield watcher

@@ -86,7 +86,7 @@ class ActionModule(ActionBase):
             now = answer.get("boot_id", before)
             if now != before:
                 took = time.monotonic() - began
-                change = {"role": "reboot", "kind": "boot id", "item": "boot id"}
+                change = {"role": "reboot", "kind": "boot", "item": "id"}
                 return {
                     "changed": True,
                     "changes": [{**change, "before": before, "after": now, "diff": ""}],

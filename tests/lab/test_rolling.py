@@ -120,10 +120,11 @@ def test_servers_restart_each_in_its_turn(here: Rolling) -> None:
 def test_a_hook_that_fails_stops_its_server_before_anything_is_done(here: Rolling) -> None:
     before = here.boot(ONE)
     here.hook(ONE, "20-refuse", REFUSING)
-    done = here.invoke("reboot", f"--limit={ONE}", "--json")
+    done = here.invoke("reboot", SCOPE, "--json")
     here.run(ONE, "rm /etc/chapelle/drain.d/20-refuse")
     assert done.code == 5, done
-    assert done.outcomes == {ONE: "failed"}
+    assert done.outcomes == {CANARY: "changed", ONE: "failed", TWO: "pending"}
+    assert f"lets none of these be out: {TWO}" in done.result["stopped"]
     assert "two replicas are missing" in done.step(ONE, "drain")["message"]
     assert here.boot(ONE) == before
     assert here.status(ONE) == "active", "it is in service"

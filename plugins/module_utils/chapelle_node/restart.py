@@ -66,7 +66,7 @@ def _under_way(system: System) -> bool:
 
 def done(before: str, now: str, message: str = "") -> dict[str, Any]:
     """The result of a restart: the change that it was."""
-    change = c.change("reboot", "boot id", "boot id", before=before, after=now)
+    change = c.change("reboot", "boot", "id", before=before, after=now)
     return {"changed": True, "changes": [change], "boot_id": now, "message": message}
 
 
