@@ -225,6 +225,7 @@ def test_a_server_that_does_not_come_back_is_seen_and_stops_the_run(
 
 def test_a_server_that_is_not_as_it_was_becomes_failed(here: Rolling) -> None:
     here.run(TWO, "systemctl disable --quiet chrony.service")
+    here.hook(TWO, "10-log", HOOK)
     began = time.time()
     done = here.invoke("reboot", f"--limit={TWO}", "--json")
     assert done.code == 5, done
@@ -232,7 +233,9 @@ def test_a_server_that_is_not_as_it_was_becomes_failed(here: Rolling) -> None:
     assert "chrony.service" in differing
     assert done.step(TWO, "reboot")["started"] > began
     assert here.status(TWO) == "failed"
+    assert here.run(TWO, "cut -d' ' -f1 /var/log/drained") == "drain\n"
     assert f"provision --limit={TWO}" in here.failures_in_report(done.result["id"])[TWO][-1]
     mended = here.provision(f"--limit={TWO}")
     assert mended.code == 0, mended
     assert here.status(TWO) == "active"
+    assert here.run(TWO, "cut -d' ' -f1 /var/log/drained") == "drain\nrestore\n"

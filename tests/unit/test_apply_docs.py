@@ -29,7 +29,7 @@ def documented(module: str) -> dict:
 
 def test_every_part_of_a_state_is_documented() -> None:
     assert set(documented("chapelle_apply")["roles"]["suboptions"]) == set(chapelle_apply.STATE)
-    assert set(documented("chapelle_observe")) == {"expect"}
+    assert set(documented("chapelle_observe")) == {"expect", "restore"}
     rolling = documented("chapelle_roll")
     assert set(rolling) == chapelle_roll.ActionModule._VALID_ARGS
     assert tuple(rolling["step"]["choices"]) == chapelle_roll.STEPS

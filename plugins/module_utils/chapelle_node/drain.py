@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import packages, restart
-from .system import ENVIRONMENT, STATE, NodeError, Ran, System
+from .system import DRAINED, ENVIRONMENT, STATE, NodeError, Ran, System
 
 FOLDER = "/etc/chapelle/drain.d"
-MARK = f"{STATE}/drained"  # there while the hooks have been told to drain, and not to restore
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")  # as run-parts(8) has it
 
@@ -47,7 +46,7 @@ def drain(system: System, request: Mapping[str, Any]) -> dict[str, Any]:
     if not names or system.check:
         return {"message": told}
     os.makedirs(system.path(STATE), exist_ok=True)
-    with open(system.path(MARK), "w", encoding="utf-8") as mark:
+    with open(system.path(DRAINED), "w", encoding="utf-8") as mark:
         mark.write(f"{request['run']}\n")
     for number, name in enumerate(names, start=1):
         ran = _run(system, name, "drain", request)
@@ -69,7 +68,7 @@ def restore(system: System, request: Mapping[str, Any]) -> dict[str, Any]:
         NodeError: a hook failed or took too long.
     """
     names, unable = hooks(system)
-    if system.read(MARK) is None:
+    if system.read(DRAINED) is None:
         return {"message": "was not drained"}
     if system.check:
         return {"message": _told(names, unable)}
@@ -87,7 +86,7 @@ def _restore(system: System, names: list[str], request: Mapping[str, Any]) -> di
         if ran.status != 0:
             failures[name] = ran
     if not failures:
-        os.unlink(system.path(MARK))
+        os.unlink(system.path(DRAINED))
     return failures
 
 
