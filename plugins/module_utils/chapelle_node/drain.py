@@ -45,7 +45,7 @@ def drain(system: System, request: Mapping[str, Any]) -> dict[str, Any]:
     told = _told(names, unable)
     if not names or system.check:
         return {"message": told}
-    os.makedirs(system.path(STATE), exist_ok=True)
+    os.makedirs(system.path(STATE), mode=0o700, exist_ok=True)
     with open(system.path(DRAINED), "w", encoding="utf-8") as mark:
         mark.write(f"{request['run']}\n")
     for number, name in enumerate(names, start=1):

@@ -155,7 +155,7 @@ def _versions_before(system: System, run: str) -> dict[str, str]:
     kept = json.loads(system.read(BEFORE) or "{}")
     if kept.get("run") != run:
         kept = {"run": run, "versions": _versions(system)}
-        os.makedirs(system.path(STATE), exist_ok=True)
+        os.makedirs(system.path(STATE), mode=0o700, exist_ok=True)
         path = system.path(BEFORE)
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(kept, file)

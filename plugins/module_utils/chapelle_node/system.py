@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 STATE = "/var/lib/chapelle"  # what must outlive one execution: due restarts, saved files
-
-DRAINED = (
-    f"{STATE}/drained"  # there, with the run's id, while hooks were told to drain, not restore
-)
+DRAINED = f"{STATE}/drained"  # there, with the run's id, while drain hooks have not restored
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {
