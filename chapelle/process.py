@@ -32,6 +32,14 @@ def identity(pid: int) -> str:
     return "" if fields[0] in {"Z", "X"} else f"{boot}:{pid}:{fields[19]}"
 
 
+def parent(pid: int) -> int:
+    """The number of a process's parent; 0 when there is no such process (proc(5), field 4)."""
+    try:
+        return int((_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def own() -> str:
     """The identity of this process."""
     return identity(os.getpid())

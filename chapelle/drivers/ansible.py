@@ -70,8 +70,8 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     """One playbook to be run on some hosts.
 
     `directory` is the run's own: artifacts go below it, under `name`. `inventory` is an inventory
-    source, `environment` what the inventory plugin reads besides. `check` is Ansible's --check
-    with --diff: it changes nothing.
+    source, `environment` what the inventory plugin reads besides, `variables` go before all others.
+    `check` is Ansible's --check with --diff: it changes nothing.
     """
 
     directory: Path
@@ -80,6 +80,7 @@ class Playbook(msgspec.Struct, frozen=True, kw_only=True):
     inventory: Path
     hosts: tuple[str, ...]
     environment: Mapping[str, str]
+    variables: Mapping[str, Any] = {}
     check: bool = False
 
 
@@ -147,6 +148,7 @@ def _configure(settings: Settings, book: Playbook) -> Any:
         limit=",".join(book.hosts),
         forks=min(settings.forks, len(book.hosts)),
         cmdline="--check --diff" if book.check else None,
+        extravars=dict(book.variables) or None,
         envvars={"ANSIBLE_CALLBACK_PLUGINS": ""},
         project_dir=str(settings.root),
         quiet=True,

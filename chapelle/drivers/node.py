@@ -12,7 +12,7 @@ import io
 import json
 import shlex
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from chapelle.errors import ChapelleError
@@ -53,6 +53,28 @@ def payload(request: Mapping[str, Any]) -> bytes:
     """What the command reads: the program, then the request."""
     code = program()
     return b"%d\n" % len(code) + code + json.dumps(request).encode()
+
+
+def ask(
+    execute: Callable[..., Mapping[str, Any]],
+    variables: Mapping[str, Any],
+    request: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Send a request to a server and wait for the answer.
+
+    Arguments:
+        execute: an action plugin's `_low_level_execute_command`.
+        variables: the host's.
+        request: what `entry.answer` reads.
+
+    Raises:
+        ChapelleError: the program could not run, or was killed.
+    """
+    python = str(variables.get("ansible_python_interpreter") or "")
+    wanted = command(python if python.startswith("/") else "/usr/bin/python3")
+    ran = execute(wanted, in_data=payload(request))
+    host = str(variables.get("inventory_hostname", ""))
+    return answer(ran["rc"], ran["stdout"], ran["stderr"], host)
 
 
 def answer(status: int, out: str, err: str, host: str) -> dict[str, Any]:

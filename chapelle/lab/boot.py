@@ -21,6 +21,7 @@ import msgspec
 
 from chapelle.lab import cgroup, node, uml, wires
 from chapelle.lab.spec import Node
+from chapelle.process import parent
 from chapelle.settings import Settings
 
 # Enough to keep the processors busy while some nodes wait for something, few enough that each
@@ -76,7 +77,7 @@ class _Readiness:
         self.path.unlink(missing_ok=True)
 
     def wait(self, seconds: float) -> set[int]:
-        """The supervisors that have said that they are ready; waits for one at most so long."""
+        """The supervisors whose systemd-nspawn is ready; waits for one at most so long."""
         ready = set()
         self._socket.settimeout(seconds)
         with contextlib.suppress(TimeoutError, BlockingIOError):
@@ -85,7 +86,7 @@ class _Readiness:
                 if b"READY=1" in data.split(b"\n"):
                     for _, kind, payload in ancillary:
                         if kind == socket.SCM_CREDENTIALS:
-                            ready.add(struct.unpack("3i", payload[:12])[0])
+                            ready.add(parent(struct.unpack("3i", payload[:12])[0]))
                 self._socket.settimeout(0)
         return ready
 

@@ -18,6 +18,9 @@ from chapelle.lab.spec import Node
 from chapelle.lab.switch import File
 from chapelle.settings import Settings
 
+# Starts a node again when it restarts itself.
+KEEPER = Path(__file__).with_name("keep.sh")
+
 # The whole of nspawn's bounding set is more than a server needs; the network must be its own.
 CAPABILITIES = "CAP_NET_ADMIN,CAP_NET_RAW"
 
@@ -148,7 +151,7 @@ def installed_files(settings: Settings, node: Node, signer: HostSigner) -> Mappi
 def launch(
     settings: Settings, node: Node, network: int, groups: cgroup.Tree, notify: Path
 ) -> subprocess.Popen[bytes]:
-    """Start a node; it goes on when we end.
+    """Start a node; it goes on when we end, and through restarts of its own.
 
     Arguments:
         settings: whose lab.
@@ -162,6 +165,7 @@ def launch(
     """
     home = folder(settings) / node.name
     command = [
+        "/bin/sh", str(KEEPER), str(groups.bases[0] / node.name),
         "systemd-nspawn", "--quiet", "--settings=no", "--register=no", "--keep-unit",
         f"--machine={machine_name(settings, node.name)}", f"--directory={home}/root",
         f"--hostname={node.name}", "--network-namespace-path=/proc/self/ns/net",

@@ -8,6 +8,10 @@ import msgspec
 # Of a server that is provisioned.
 STEPS = ("preflight", "configure", "verify", "write-back")
 
+# Of a server that is restarted, and of one whose packages are upgraded first.
+REBOOT_STEPS = ("preflight", "drain", "reboot", "verify", "restore", "write-back")
+PATCH_STEPS = ("preflight", "drain", "patch", "reboot", "verify", "restore", "write-back")
+
 # Of a switch whose configuration is pushed. Up to `checkpoint` nothing is touched; `revert` is the
 # way back from a change that was not confirmed, `take-back` from one that was.
 PUSH_STEPS = (
@@ -28,6 +32,19 @@ PUSH_STEPS = (
     "take-back",
     "write-back",
 )
+
+# What a run of each kind does to a host, in order.
+STEPS_OF = {
+    "provision": STEPS,
+    "drift": STEPS[:-1],
+    "reboot": REBOOT_STEPS,
+    "patch": PATCH_STEPS,
+    "push": PUSH_STEPS,
+    "revert": PUSH_STEPS,
+}
+
+# Kinds of runs that take servers out of service and bring them back.
+ROLLING_KINDS = ("reboot", "patch")
 
 # Of a step. `unknown`: it was begun and nobody saw its end; it is checked, never guessed.
 STEP_OUTCOMES = ("ok", "changed", "failed", "unreachable", "unknown", "skipped")
@@ -87,7 +104,11 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How one step of one host ended. `finished` is None while it is at work, or unknown."""
+    """How one step of one host ended. `finished` is None while it is at work, or unknown.
+
+    `boot_id` is random(4)'s on the host, of a step that looked: whether a server has restarted
+    since is told by it, also by a controller that has not seen it happen.
+    """
 
     step: str
     outcome: str
@@ -97,6 +118,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     changes: tuple[Change, ...] = ()
     differences: tuple[Difference, ...] = ()
     not_exercised: tuple[str, ...] = ()
+    boot_id: str = ""
 
 
 class HostResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +140,7 @@ class HostResult(msgspec.Struct, frozen=True, kw_only=True):
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How one run ended; `stopped` says why it ended early.
 
-    `kind` is provision or drift of servers, push or revert of switches.
+    `kind` is provision, drift, reboot or patch of servers, push or revert of switches.
     """
 
     id: str

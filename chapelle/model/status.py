@@ -16,7 +16,10 @@ from chapelle.errors import RefusedError
 TRANSITIONS: dict[str, frozenset[str]] = {
     "planned": frozenset({"staged"}),
     "staged": frozenset({"staged", "active", "failed"}),
-    "active": frozenset({"active"}),
+    # `failed` is for runs that take a server out of service themselves, to restart or patch it: one
+    # that they do not bring back is not in service, whoever looks. What provisioning fails on
+    # stays `active`: there the server was left in service.
+    "active": frozenset({"active", "failed"}),
     "failed": frozenset({"staged"}),
     "offline": frozenset(),
     "inventory": frozenset(),
@@ -24,6 +27,9 @@ TRANSITIONS: dict[str, frozenset[str]] = {
 }
 
 PROVISIONABLE = frozenset({"planned", "staged", "active", "failed"})
+
+# The statuses of servers that may be restarted and patched: what is in service.
+IN_SERVICE = frozenset({"active"})
 
 
 def check_transition(device: str, current: str, wanted: str) -> None:

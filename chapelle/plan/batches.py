@@ -72,7 +72,7 @@ def batches(members: Iterable[Member], max_size: int = MAX_BATCH) -> tuple[Batch
     ordered = sorted(members, key=lambda m: (natural(m.domain.rack), m.domain, natural(m.name)))
     if not ordered:
         return ()
-    canary = min(ordered, key=_expendable)
+    canary = min(ordered, key=expendable)
     groups: list[tuple[Domain, tuple[str, ...], bool]] = [(canary.domain, (canary.name,), True)]
     for domain in dict.fromkeys(m.domain for m in ordered):
         names = [m.name for m in ordered if m.domain == domain and m is not canary]
@@ -89,7 +89,8 @@ def natural(name: str) -> tuple[tuple[str, int], ...]:
     return tuple((text, int(number or -1)) for text, number in parts)
 
 
-def _expendable(member: Member) -> tuple[int, tuple[tuple[str, int], ...]]:
+def expendable(member: Member) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """A sort key by which the host comes first whose loss hurts least."""
     known = member.role in CANARY_ROLES
     rank = CANARY_ROLES.index(member.role) if known else len(CANARY_ROLES)
     return rank, natural(member.name)

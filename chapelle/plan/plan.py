@@ -15,15 +15,15 @@ import msgspec
 from chapelle.errors import InputError, RefusedError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.outcome import PUSH_STEPS, STEPS
+from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF
+from chapelle.model.status import IN_SERVICE, PROVISIONABLE
+from chapelle.plan import rolling
 from chapelle.plan.batches import Batch, Member, batches, domain_of
 from chapelle.plan.hostvars import hostvars
+from chapelle.plan.policy import Policy
 from chapelle.plan.scope import Scope, from_text, select
 
 FORMAT = 1
-
-# What a run of each kind does to a host, in order.
-STEPS_OF = {"provision": STEPS, "drift": STEPS[:-1], "push": PUSH_STEPS, "revert": PUSH_STEPS}
 
 
 class PlanHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,7 +52,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     The same NetBox content, the same commit and the same scope give the same plan and hash, so no
     time is part of it. `commit` is git's, with a hash of what is not committed behind a `+`.
-    `diffs` are what a push would change on each switch, for whoever approves it.
+    `diffs` are what a push would change on each switch, for whoever approves it. `policy` is what a
+    run that takes servers out of service keeps to.
     """
 
     format: int
@@ -64,6 +65,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     hosts: tuple[PlanHost, ...]
     batches: tuple[Batch, ...]
     diffs: dict[str, str] = {}
+    policy: Policy | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -94,27 +96,30 @@ def build(
     target: str,
     commit: str,
     kernel: Mapping[str, bool],
+    policy: Policy | None = None,
 ) -> Plan:
-    """Plan a run of `kind` (provision or drift) on the servers of `scope`.
+    """Plan a run of `kind` on the servers of `scope`.
 
     Arguments:
         dc: the datacentre.
         scope: which servers.
-        kind: a key of `STEPS_OF`.
+        kind: provision, drift, or one of ROLLING_KINDS.
         target: lab or site.
         commit: what code will do it.
         kernel: what the hosts' kernel can do, as `hostvars` wants it.
+        policy: of a rolling run, how many servers may be out of service at one time.
 
     Raises:
-        InputError: the scope means no server, or NetBox does not say enough of one.
+        InputError: the scope means no server, NetBox does not say enough of one, or the policy says
+            nothing of its role.
     """
-    hosts = tuple(
-        _plan_host(dc, device, STEPS_OF[kind], kernel) for device in select(dc, scope).devices
-    )
+    devices = select(dc, scope, statuses_of(kind)).devices
+    hosts = tuple(_plan_host(dc, device, STEPS_OF[kind], kernel) for device in devices)
     members = [
         Member(name=h.name, role=h.role, domain=domain_of(dc, dc.devices[h.device_id]))
         for h in hosts
     ]
+    made = rolling.batches(members, policy) if policy else batches(members)
     return Plan(
         format=FORMAT,
         kind=kind,
@@ -123,8 +128,14 @@ def build(
         snapshot=dc.snapshot.hash,
         commit=commit,
         hosts=hosts,
-        batches=batches(members),
+        batches=made,
+        policy=policy,
     )
+
+
+def statuses_of(kind: str) -> frozenset[str]:
+    """The statuses that a server may have when a run of that kind begins."""
+    return IN_SERVICE if kind in ROLLING_KINDS else PROVISIONABLE
 
 
 def _plan_host(
@@ -251,7 +262,8 @@ def moved(
         if host.name in wanted:
             lines += _moved_host(host, dc, kernel, (own_statuses or {}).get(host.name, ()))
     if only is None:
-        lines += new_devices(plan, lambda scope: select(dc, scope).devices)
+        statuses = statuses_of(plan.kind)
+        lines += new_devices(plan, lambda scope: select(dc, scope, statuses).devices)
     return lines
 
 

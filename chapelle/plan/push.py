@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping
 
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
+from chapelle.model.outcome import STEPS_OF
 from chapelle.plan.plan import (
     FORMAT,
-    STEPS_OF,
     Plan,
     PlanHost,
     digest,

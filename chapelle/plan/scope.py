@@ -5,20 +5,19 @@ The same words name servers to some commands (`select`) and switches to others (
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
-from chapelle.model.status import PROVISIONABLE
+from chapelle.model.status import PROVISIONABLE, TRANSITIONS
 
 ALL = "all"
 _AISLE = re.compile(r"[1-9][0-9]{0,3}|all")
 _RACK = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HOST = re.compile(r"[A-Za-z0-9*?\[][A-Za-z0-9._*?\[\]!-]{0,99}")
-_GLOB = frozenset("*?[")
 
 _SYNTAX = {
     "aisle": (_AISLE, "an aisle's number, several with commas, or all: --aisle=2, --aisle=1,2"),
@@ -90,25 +89,52 @@ def from_text(text: str) -> Scope:
     return parse(**{kind: values})
 
 
-def select(dc: Datacentre, scope: Scope) -> Selection:
+def select(dc: Datacentre, scope: Scope, statuses: Collection[str] = PROVISIONABLE) -> Selection:
     """The servers that `scope` means.
+
+    Arguments:
+        dc: the datacentre.
+        scope: which servers.
+        statuses: those from which the run may start.
 
     Raises:
         InputError: an aisle, a rack or a host does not exist, or no server in the scope has a
-            status from which a run may start.
+            status from which the run may start.
     """
     chosen = _IN_SCOPE[scope.kind](dc, scope.values)
-    devices = tuple(d for d in chosen if d.status in PROVISIONABLE)
-    left_out = tuple(d for d in chosen if d.status not in PROVISIONABLE)
+    devices = tuple(d for d in chosen if d.status in statuses)
+    left_out = tuple(d for d in chosen if d.status not in statuses)
+    if scope.kind == "limit":
+        _require_workable(scope.values, left_out, statuses)
     if not devices:
         raise InputError(
             f"There is no server to work on in {scope}.",
             where="the snapshot of NetBox",
-            expected=f"servers with status {', '.join(sorted(PROVISIONABLE))}",
+            expected=f"servers with status {', '.join(sorted(statuses))}",
             found=_by_status(left_out) or "no server at all",
-            remedy="set the servers' status to planned in NetBox, or choose another scope",
+            remedy="set the servers' status to planned in NetBox, or choose another scope"
+            if set(statuses) >= PROVISIONABLE
+            else "provision the servers first, or choose another scope",
         )
     return Selection(devices=devices, left_out=left_out)
+
+
+def _require_workable(
+    patterns: Iterable[str], left_out: Sequence[r.Device], statuses: Collection[str]
+) -> None:
+    """Who names a server means it: one that may not be worked on is not left out in silence."""
+    named = [d for d in left_out if d.name in set(patterns)]
+    if named:
+        by_run = bool(TRANSITIONS[named[0].status])
+        raise InputError(
+            f"{named[0].name} may not be worked on.",
+            where=f"device {named[0].name} in NetBox",
+            expected=f"status {', '.join(sorted(statuses))}",
+            found=f"status {named[0].status}",
+            remedy=f"bring it into service first: invoke provision --limit={named[0].name}"
+            if by_run
+            else "a person who knows why it has that status may set it to planned in NetBox",
+        )
 
 
 def select_switches(dc: Datacentre, scope: Scope) -> Selection:
@@ -198,15 +224,6 @@ def _matching(dc: Datacentre, patterns: tuple[str, ...]) -> tuple[r.Device, ...]
                 expected="the name of a server, or a pattern that matches some",
                 found=_nearest(dc, pattern),
                 remedy="list the names with: ansible-inventory --graph",
-            )
-        named = found[0]
-        if not _GLOB & set(pattern) and named.status not in PROVISIONABLE:
-            raise InputError(
-                f"{named.name} may not be worked on.",
-                where=f"device {named.name} in NetBox",
-                expected=f"status {', '.join(sorted(PROVISIONABLE))}",
-                found=f"status {named.status}",
-                remedy="a person who knows why it has that status may set it to planned in NetBox",
             )
         chosen.update((d.id, d) for d in found)
     return tuple(sorted(chosen.values(), key=lambda d: d.name or ""))

@@ -8,6 +8,7 @@ import msgspec
 
 from chapelle.model.outcome import (
     HOST_OUTCOMES,
+    ROLLING_KINDS,
     Change,
     Difference,
     HostResult,
@@ -19,9 +20,9 @@ from chapelle.report.text import BAD_OUTCOMES, STYLES
 # More hosts than these in one command are named by their rack or by the scope of the run.
 _HOSTS_IN_COMMAND = 4
 
-# Kinds of runs whose hosts are switches, and the task that does again what a run did.
+# Kinds of runs whose hosts are switches, and the task that takes a run up again.
 SWITCH_KINDS = frozenset({"push", "revert"})
-TASKS = {"push": "fabric.push"}
+TASKS = {"push": "fabric.push", "revert": "fabric.push", "drift": "provision"}
 
 # What becomes of a unit because a file that it reads changes.
 _CONSEQUENCES = frozenset({"restarted", "reloaded"})
@@ -146,12 +147,14 @@ def remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
     """The command for hosts that ended with `outcome`, once its cause is mended."""
     if result.kind == "revert" or (outcome == "unknown" and result.kind != "drift"):
         return resume(result)
-    return again(TASKS.get(result.kind, result.kind), result, hosts)
+    if result.kind in ROLLING_KINDS and any(host.status_after == "failed" for host in hosts):
+        return again("provision", result, hosts)  # which brings it back into service
+    return again("fabric.push" if result.kind == "push" else result.kind, result, hosts)
 
 
 def resume(result: RunResult) -> str:
     """The command that takes the run up where it ended."""
-    task = "fabric.push" if result.kind in SWITCH_KINDS else "provision"
+    task = TASKS.get(result.kind, result.kind)
     return f"invoke {task} --resume={shlex.quote(result.id)}"
 
 
@@ -185,7 +188,7 @@ def change_groups(result: RunResult) -> list[ChangeGroup]:
     """What changed, by role and by the set of hosts that it changed on, most hosts first."""
     hosts_of: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for host in result.hosts:
-        for change in dict.fromkeys((c.role, c.kind, c.item) for c in changes(host)):
+        for change in dict.fromkeys((c.role, c.kind, _item(c)) for c in changes(host)):
             hosts_of[change].append(host.host)
     grouped: dict[tuple[str, tuple[str, ...]], dict[str, list[str]]] = {}
     for (role, kind, item), hosts in hosts_of.items():
@@ -195,6 +198,13 @@ def change_groups(result: RunResult) -> list[ChangeGroup]:
         for (role, hosts), items in grouped.items()
     ]
     return sorted(groups, key=lambda group: (-len(group.hosts), group.role))
+
+
+def _item(change: Change) -> str:
+    """What a change is called among others: of an upgrade, the versions matter."""
+    if change.role == "patch":
+        return f"{change.item} {change.before} -> {change.after}"
+    return change.item
 
 
 def not_exercised(result: RunResult) -> dict[str, int]:

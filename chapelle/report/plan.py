@@ -16,6 +16,13 @@ _WILL_HAPPEN = {
     "active": "in service: compared, changed only where it differs, verified",
 }
 
+# Where the status makes no difference.
+_SAME_FOR_ALL = {
+    "drift": "compared and verified, nothing changed",
+    "reboot": "drained, restarted, verified, restored",
+    "patch": "drained, upgraded, restarted if that needs it, verified, restored",
+}
+
 
 def print_plan(plan: Plan, out: TextIO | None = None, *, file: str = "") -> None:
     """Print a plan.
@@ -46,8 +53,8 @@ def print_plan(plan: Plan, out: TextIO | None = None, *, file: str = "") -> None
 
 def _print_what_happens(page: Page, plan: Plan) -> None:
     page.title("What will happen")
-    if plan.kind == "drift":
-        page.line(f"  {plural(len(plan.hosts), 'server')}: compared and verified, nothing changed")
+    if plan.kind in _SAME_FOR_ALL:
+        page.line(f"  {plural(len(plan.hosts), 'server')}: {_SAME_FOR_ALL[plan.kind]}")
     else:
         for status, count in sorted(Counter(host.status for host in plan.hosts).items()):
             doing = _WILL_HAPPEN.get(status, "no run touches this status")

@@ -4,9 +4,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from chapelle.model.outcome import PUSH_STEPS, STEPS, HostResult, RunResult, StepResult
+from chapelle.model.outcome import STEPS_OF, HostResult, RunResult, StepResult
 from chapelle.report import analysis
-from chapelle.report.analysis import SWITCH_KINDS
 from chapelle.report.text import (
     BAD_OUTCOMES,
     STYLES,
@@ -91,7 +90,7 @@ def print_run(result: RunResult, out: TextIO | None = None, *, report: str = "")
 def _print_hosts(page: Page, result: RunResult) -> None:
     page.line()
     taken = {step.step for host in result.hosts for step in host.steps}
-    names = sorted(taken, key=(PUSH_STEPS if result.kind in SWITCH_KINDS else STEPS).index)
+    names = sorted(taken, key=STEPS_OF[result.kind].index)
     rows = []
     for host in result.hosts:
         took = {step.step: _took(step) for step in host.steps}

@@ -6,7 +6,7 @@ from typing import TextIO
 
 import msgspec
 
-from chapelle.model.outcome import RunResult
+from chapelle.model.outcome import ROLLING_KINDS, RunResult
 from chapelle.report import analysis
 from chapelle.report.text import (
     BAD_OUTCOMES,
@@ -23,6 +23,12 @@ _TROUBLES_SHOWN = 5
 _CHANGES_SHOWN = 8
 _ITEMS_NAMED = 2
 _HOSTS_NAMED = 3
+
+# What a dry run of a patch is for is the list.
+_UPGRADES_NAMED = 100
+
+# What a rolling run does to servers, in one word.
+_DONE_TO = {"reboot": "restarted", "patch": "patched or restarted"}
 
 _TONES = {"good": "bold green", "warn": "bold yellow", "bad": "bold red"}
 
@@ -80,8 +86,11 @@ def _headline_of_changes(result: RunResult, changed: int) -> str:
     total = f"{len(result.hosts)} {analysis.noun(result, len(result.hosts))}"
     if result.kind == "drift":
         return f"{changed} of {total} are not as NetBox says."
+    done = _DONE_TO.get(result.kind, "changed")
     if result.dry_run:
-        return f"Dry run: {changed} of {total} would be changed."
+        return f"Dry run: {changed} of {total} would be {done}."
+    if result.kind in ROLLING_KINDS:
+        return f"{changed} of {total} were {done}; all are as NetBox says."
     wanted = "they were before" if result.kind == "revert" else "NetBox says"
     return f"{len(result.hosts)} of {total} are as {wanted}; {changed} had to be changed."
 
@@ -136,15 +145,17 @@ def _print_changes(page: Page, result: RunResult) -> None:
             if len(group.hosts) <= _HOSTS_NAMED
             else plural(len(group.hosts), "host")
         )
-        page.paragraph(f"  {group.role} on {where}: {_items(group)}", indent="    ")
+        listed = result.dry_run and result.kind == "patch"
+        items = _items(group, _UPGRADES_NAMED if listed else _ITEMS_NAMED)
+        page.paragraph(f"  {group.role} on {where}: {items}", indent="    ")
     if len(groups) > _CHANGES_SHOWN:
         page.line(f"  and {len(groups) - _CHANGES_SHOWN} more: see the report")
 
 
-def _items(group: analysis.ChangeGroup) -> str:
+def _items(group: analysis.ChangeGroup, most: int) -> str:
     parts = []
     for kind, items in group.items.items():
-        if len(items) <= _ITEMS_NAMED:
+        if len(items) <= most:
             named = ", ".join(items)
             parts.append(named if named == kind else f"{kind} {named}")
         else:
@@ -179,7 +190,7 @@ def next_command(result: RunResult) -> tuple[str, str]:
         pass  # the table of differences ends with the command that mends them
     elif result.dry_run:
         if counts.get("changed"):
-            answer = (f"invoke provision {result.scope}", "To do it")
+            answer = (f"invoke {result.kind} {result.scope}", "To do it")
     elif counts.get("pending") or counts.get("unknown"):
         answer = (analysis.resume(result), "To go on")
     elif any(counts.get(name) for name in BAD_OUTCOMES):

@@ -1,8 +1,9 @@
 """Carries a plan out: batch by batch, each step in the journal, and a stop that says why.
 
-The way of one host: status `staged` in NetBox, then preflight, configure and verify by one playbook
-process for its whole batch, then the outcome written back to NetBox. A host that a run is gone on
-with and that was configured is verified only.
+The way of one host: status `staged` in NetBox unless it is in service, then the steps of its run by
+one playbook process for its whole batch, then the outcome written back to NetBox. A host that a run
+is gone on with begins later: one that was configured is verified only, and of one that was to be
+restarted it is seen first whether it has been.
 """
 
 import time
@@ -18,20 +19,22 @@ from chapelle.model.outcome import RunResult, StepResult
 from chapelle.netbox.access import UnreachableError
 from chapelle.netbox.lock import Lock
 from chapelle.netbox.writeback import Writer
+from chapelle.plan import rolling
 from chapelle.plan.batches import Batch
 from chapelle.plan.plan import Plan
 from chapelle.run import writing
 from chapelle.run.interrupt import Interrupt
 from chapelle.run.recorder import Recorder
-from chapelle.run.steps import PLAYED, PREFLIGHT, VERIFY, Follower, one_line
+from chapelle.run.steps import PREFLIGHT, WRITE_BACK, Follower, course, one_line
 from chapelle.settings import Settings
-
-WRITE_BACK = "write-back"
 
 # How many hosts may fail before the run stops, unless the operator says otherwise.
 DEFAULT_MAX_FAILED = 2
 
-_DONE = ("unchanged", "changed")
+# What was done to a host when all went well, for NetBox's journal.
+_CONFIGURED = "configured and verified"
+_WORDS = {"reboot": "restarted and verified", "patch": "patched and verified"}
+
 _LOST = ("failed", "unreachable", "unknown")
 
 
@@ -66,6 +69,7 @@ class Engine:
     def __init__(self, work: Work) -> None:
         self.work = work
         self.recorder = work.recorder
+        self.course = course(work.plan.kind)
         self.statuses = dict(work.statuses)
         self.lost: list[str] = []
 
@@ -76,7 +80,7 @@ class Engine:
         try:
             self._tell_done()
             for batch in self.work.plan.batches:
-                if stop := self._asked_to_stop() or self._batch(batch):
+                if stop := self._asked_to_stop() or self._in_turn(batch):
                     break
         except LockedError as error:
             stop = Stop(why=str(error), exit_code=ExitCode.LOCKED)
@@ -94,7 +98,7 @@ class Engine:
 
     def _is_done(self, host: str) -> bool:
         known = self.recorder.journal.steps(self.recorder.run, host)
-        return _worked(known) and (self.work.writer is None or _written(known))
+        return _done(known, self.course.steps) and (self.work.writer is None or _written(known))
 
     def _finish(self, stop: Stop | None) -> RunResult:
         result = self.recorder.result()
@@ -114,9 +118,32 @@ class Engine:
 
     # -- one batch --------------------------------------------------------------------------------
 
+    def _in_turn(self, batch: Batch) -> Stop | None:
+        """A batch at one go, or in parts where servers did not come back and leave less room."""
+        waiting = batch.hosts
+        while waiting:
+            fitting = self._fitting(waiting)
+            if not fitting:
+                return Stop(
+                    why=f"{', '.join(self.lost)} did not succeed, and beside that "
+                    f"inventory/rolling.yml lets none of these be out: {', '.join(waiting)}",
+                    exit_code=ExitCode.HOSTS_FAILED,
+                )
+            if stop := self._batch(msgspec.structs.replace(batch, hosts=fitting)):
+                return stop
+            waiting = tuple(name for name in waiting if name not in fitting)
+        return None
+
+    def _fitting(self, waiting: tuple[str, ...]) -> tuple[str, ...]:
+        policy = self.work.plan.policy
+        if policy is None or self.work.writer is None or not self.lost:
+            return waiting
+        roles = {host.name: host.role for host in self.work.plan.hosts}
+        return rolling.room(waiting, self.lost, roles, policy)
+
     def _batch(self, batch: Batch) -> Stop | None:
         known = {name: self.recorder.journal.steps(self.recorder.run, name) for name in batch.hosts}
-        worked = [name for name in batch.hosts if _worked(known[name])]
+        worked = [name for name in batch.hosts if _done(known[name], self.course.steps)]
         todo = [name for name in batch.hosts if name not in worked]
         unwritten = [name for name in worked if not _written(known[name])]
         if self.work.writer is None:
@@ -135,14 +162,15 @@ class Engine:
     def _play(
         self, batch: Batch, hosts: Sequence[str], known: Mapping[str, Mapping[str, StepResult]]
     ) -> list[str]:
-        """Preflight, configure and verify; the hosts that were worked on.
+        """All steps but the writing back; the hosts that were worked on.
 
         What was completed before a run was cut short is not done again.
         """
         self._check_lock()
-        configured = [name for name in hosts if _configured(known[name])]
-        fresh = [name for name in hosts if name not in configured]
-        parts = ((fresh, PREFLIGHT, "provision"), (configured, VERIFY, "verify"))
+        course = self.course
+        later = [name for name in hosts if _done(known[name], course.before)]
+        fresh = [name for name in hosts if name not in later]
+        parts = ((fresh, PREFLIGHT, course.playbook), (later, course.again, course.later))
         worked_on: list[str] = []
         for names, first, playbook in parts:
             if not names or (worked_on and self._must_stop()):
@@ -158,7 +186,7 @@ class Engine:
         return bool(self.work.interrupt) or (self.work.lock is not None and self.work.lock.lost)
 
     def _run_playbook(self, name: str, playbook: str, staged: Sequence[str], first: str) -> None:
-        follower = Follower(staged, self.recorder, first)
+        follower = Follower(staged, self.recorder, self.course.steps, first)
         book = ansible.Playbook(
             directory=self.work.directory,
             name=name,
@@ -169,10 +197,29 @@ class Engine:
                 "CHAPELLE_SNAPSHOT": str(self.work.directory / "snapshot.json"),
                 "CHAPELLE_HOSTS": ",".join(staged),
             },
+            variables=self._variables(staged if first == self.course.again else ()),
             check=self.work.writer is None,
         )
         ending = ansible.run(self.work.settings, book, follower.see, self._must_stop)
         follower.close(ending)
+
+    def _variables(self, resumed: Sequence[str]) -> dict[str, Any]:
+        """What the playbooks of a rolling run are told; `boots` is of hosts that it comes back to.
+
+        It is in the journal from before the restart was ordered, so that none is restarted twice.
+        """
+        policy = self.work.plan.policy
+        if policy is None:
+            return {}
+        run = self.recorder.run
+        steps = {name: self.recorder.journal.steps(run, name) for name in resumed}
+        told = {
+            "kind": self.work.plan.kind,
+            "run": run,
+            "boots": {name: known[PREFLIGHT].boot_id for name, known in steps.items()},
+            "seconds": msgspec.to_builtins(policy.seconds),
+        }
+        return {"chapelle_rolling": told}
 
     def _over_budget(self, batch: Batch) -> Stop | None:
         if self.work.writer is None or not self.lost:
@@ -207,11 +254,12 @@ class Engine:
             name=host,
             device_id=self.work.plan.by_name[host].device_id,
             status=self.statuses[host],
-            work=tuple(steps[step] for step in PLAYED if step in steps),
+            work=tuple(steps[step] for step in self.course.steps if step in steps),
             facts=self.recorder.journal.facts(run, host),
             run=run,
             plan=self.work.plan.hash,
             commit=self.work.plan.commit,
+            words=_WORDS.get(self.work.plan.kind, _CONFIGURED),
             asked=asked.started if asked else None,
         )
 
@@ -248,7 +296,7 @@ class Engine:
         if writer is None:
             return None
         self._check_lock()
-        entries = [entry for host in hosts if _knowable((entry := self._entry(host)).work)]
+        entries = [entry for host in hosts if self._knowable((entry := self._entry(host)).work)]
         self.recorder.begin([entry.name for entry in entries], WRITE_BACK)
         results = writing.at_once(lambda entry: writing.write(writer, entry), entries)
         for entry, result in results:
@@ -263,6 +311,15 @@ class Engine:
             return None
         why = f"{len(outages)} hosts could not be written back to NetBox: {_short(outages[0])}"
         return Stop(why=why, exit_code=ExitCode.FAILED)
+
+    def _knowable(self, work: Sequence[StepResult]) -> bool:
+        """Whether there is an outcome to write: nothing is written about what nobody knows.
+
+        A host that was left between two steps has none either.
+        """
+        if any(step.outcome == "unknown" for step in work):
+            return False
+        return len(work) == len(self.course.steps) or writing.failed(tuple(work)) is not None
 
     def _now(self, host: str, status: str) -> None:
         if status != self.statuses[host]:
@@ -289,24 +346,13 @@ def exit_code(result: RunResult) -> ExitCode:
     return ExitCode.OK
 
 
-def _worked(steps: Mapping[str, StepResult]) -> bool:
-    """Whether all that a playbook does to a host was done and seen to be done."""
-    return all(step in steps and steps[step].outcome in {"ok", "changed"} for step in PLAYED)
-
-
-def _configured(steps: Mapping[str, StepResult]) -> bool:
-    """Whether all but the verification was done and seen to be done."""
-    before = PLAYED[: PLAYED.index(VERIFY)]
-    return all(step in steps and steps[step].outcome in {"ok", "changed"} for step in before)
+def _done(steps: Mapping[str, StepResult], wanted: Sequence[str]) -> bool:
+    """Whether these steps of a host were done and seen to be done."""
+    return all(step in steps and steps[step].outcome in {"ok", "changed"} for step in wanted)
 
 
 def _written(steps: Mapping[str, StepResult]) -> bool:
-    return WRITE_BACK in steps and steps[WRITE_BACK].outcome in {"ok", "changed"}
-
-
-def _knowable(work: Sequence[StepResult]) -> bool:
-    """Whether there is an outcome to write: nothing is written about what nobody knows."""
-    return bool(work) and all(step.outcome != "unknown" for step in work)
+    return _done(steps, [WRITE_BACK])
 
 
 def _outages(results: Sequence[Any]) -> list[UnreachableError]:

@@ -15,7 +15,7 @@ import msgspec
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.outcome import (
     PUSH_STEPS,
-    STEPS,
+    STEPS_OF,
     Event,
     HostResult,
     RunResult,
@@ -323,9 +323,7 @@ class Journal:
 
 def steps_of(kind: str, *, dry_run: bool) -> tuple[str, ...]:
     """The steps that a run of that kind takes with a host, in order."""
-    if kind in SWITCH_KINDS:
-        return PUSH_STEPS
-    return STEPS[:-1] if dry_run else STEPS
+    return tuple(step for step in STEPS_OF[kind] if not dry_run or step != "write-back")
 
 
 def outcome(steps: dict[str, StepResult], wanted: Sequence[str]) -> str:

@@ -1,4 +1,6 @@
-"""The commands `plan`, `provision` and `drift` from beginning to end, without their printing.
+"""The commands that work on servers from beginning to end, without their printing.
+
+`plan`, `provision` and `drift`; and `reboot` and `patch`, which are the same run with other steps.
 
 scope -> NetBox -> snapshot -> checks -> hosts -> plan -> yes -> lock -> run -> report
 """
@@ -13,10 +15,12 @@ import msgspec
 
 from chapelle import process
 from chapelle.errors import ExitCode, HostsFailedError, InputError, RefusedError
-from chapelle.model.outcome import STEPS
+from chapelle.model.outcome import ROLLING_KINDS
 from chapelle.netbox import writeback
 from chapelle.plan import plan as plans
+from chapelle.plan import policy as policies
 from chapelle.plan.plan import Plan
+from chapelle.plan.policy import Policy
 from chapelle.plan.scope import Scope, select, workable_switches
 from chapelle.run import prepare, reach, resume
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
@@ -24,7 +28,7 @@ from chapelle.run.fabric import push
 from chapelle.run.filing import folder_of, hold, journal_of, new_id, opened, record
 from chapelle.run.folder import Folder
 from chapelle.run.interrupt import Interrupt, interruptible
-from chapelle.run.journal import Journal
+from chapelle.run.journal import Journal, steps_of
 from chapelle.run.operator import Done, Operator
 from chapelle.run.prepare import Scene
 from chapelle.run.recorder import Recorder
@@ -33,8 +37,12 @@ from chapelle.settings import Settings
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What to provision: exactly one of a scope, a plan's file, and a run to be gone on with."""
+    """What to work on: exactly one of a scope, a plan's file, and a run to be gone on with.
 
+    `kind` is provision, reboot or patch.
+    """
+
+    kind: str = "provision"
     scope: Scope | None = None
     plan: Path | None = None
     resume: str | None = None
@@ -69,10 +77,16 @@ def _has_switches(scene: Scene, scope: Scope) -> bool:
     return scope.kind == "aisle" and bool(workable_switches(scene.dc, scope))
 
 
+def _brings_up_switches(scene: Scene, order: Order) -> bool:
+    return (
+        order.kind == "provision" and order.scope is not None and _has_switches(scene, order.scope)
+    )
+
+
 def _plan(
     settings: Settings, scene: Scene, scope: Scope, operator: Operator, kind: str = "provision"
 ) -> Plan:
-    selection = select(scene.dc, scope)
+    selection = select(scene.dc, scope, plans.statuses_of(kind))
     for device in selection.left_out:
         operator.say(f"{device.name} is left out: its status is {device.status}")
     prepare.require_sound(scene.dc, {device.id for device in selection.devices}, operator.say)
@@ -83,14 +97,19 @@ def _plan(
         target=settings.target,
         commit=scene.commit,
         kernel=reach.kernel(settings),
+        policy=_policy(settings) if kind in ROLLING_KINDS else None,
     )
+
+
+def _policy(settings: Settings) -> Policy:
+    return policies.read(settings.root / "inventory" / "rolling.yml")
 
 
 # -- provision ------------------------------------------------------------------------------------
 
 
 def provision(settings: Settings, order: Order, operator: Operator) -> Done:
-    """Bring servers to what NetBox says.
+    """Bring servers to what NetBox says, or restart or patch those that are in service.
 
     Raises:
         InputError: the order is wrong, or NetBox's content is.
@@ -99,21 +118,23 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
     """
     folder = folder_of(settings, order.resume or new_id())
     with closing(journal_of(settings)) as journal:
-        left = resume.left(journal, order.resume, folder.path) if order.resume else None
+        left = None
+        if order.resume:
+            left = resume.left(journal, order.resume, folder.path, (order.kind,))
         kept = left.plan if left else _kept(order.plan) if order.plan else None
         prepare.netbox(settings, operator.say)
         scene = prepare.scene(settings, operator.say)
         if left and not left.hosts:
             operator.say(f"run {folder.run}: nothing is left to do")
             return _close(settings, left, scene, operator, journal=journal, folder=folder)
-        _start_hosts(settings, scene, kept, order.scope, operator)
-        made = kept or _plan(settings, scene, _given(order.scope), operator)
+        _start_hosts(settings, scene, kept, order, operator)
+        made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
         _require_holds(settings, made, scene, left)
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
-        if order.scope is not None and _has_switches(scene, order.scope):
-            scene = _bring_up_switches(settings, scene, order.scope, operator)
+        if _brings_up_switches(scene, order):
+            scene = _bring_up_switches(settings, scene, _given(order.scope), operator)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         with (
             interruptible(operator.say) as interrupt,
@@ -201,12 +222,13 @@ def _given(scope: Scope | None) -> Scope:
 
 
 def _start_hosts(
-    settings: Settings, scene: Scene, kept: Plan | None, scope: Scope | None, operator: Operator
+    settings: Settings, scene: Scene, kept: Plan | None, order: Order, operator: Operator
 ) -> None:
     if kept is None:
-        given = _given(scope)
-        names = {device.name or "" for device in select(scene.dc, given).devices}
-        if given.kind == "aisle":
+        given = _given(order.scope)
+        devices = select(scene.dc, given, plans.statuses_of(order.kind)).devices
+        names = {device.name or "" for device in devices}
+        if _brings_up_switches(scene, order):
             names |= {device.name or "" for device in workable_switches(scene.dc, given)}
     else:
         names = set(kept.by_name) & set(scene.dc.devices_by_name)
@@ -229,12 +251,15 @@ def _require_holds(settings: Settings, made: Plan, scene: Scene, left: Left | No
         own_statuses=left.own_statuses if left else None,
     )
     if lines:
+        again = f"invoke {made.kind} {made.scope}"
+        if made.kind == "provision":
+            again = f"invoke plan {made.scope}, or {again}"
         raise RefusedError(
             "The plan no longer holds: something has moved since it was made.",
             where=f"plan {made.hash[:12]}, {made.scope}",
             expected="the same NetBox content, commit and target",
             found="\n            ".join(lines),
-            remedy=f"make a new plan: invoke plan {made.scope}, or invoke provision {made.scope}",
+            remedy=f"make a new plan: {again}",
         )
 
 
@@ -242,9 +267,9 @@ def _tell_left(left: Left, operator: Operator) -> None:
     done = len(left.plan.hosts) - len(left.hosts)
     operator.say(f"{done} of {len(left.plan.hosts)} hosts are done and are not touched again")
     if left.unknown:
-        operator.say(
-            f"UNKNOWN, to be checked by running their steps again: {', '.join(left.unknown)}"
-        )
+        rolling = left.plan.kind in ROLLING_KINDS
+        how = "seeing whether they restarted" if rolling else "running their steps again"
+        operator.say(f"UNKNOWN, to be checked by {how}: {', '.join(left.unknown)}")
 
 
 # -- drift and dry run ----------------------------------------------------------------------------
@@ -277,9 +302,9 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
     """
     kept = _kept(order.plan) if order.plan else None
     scene = prepare.scene(settings, operator.say)
-    if order.scope is not None:
+    if order.scope is not None and order.kind == "provision":
         _tell_of_switches(scene, order.scope, operator)
-    made = kept or _plan(settings, scene, _given(order.scope), operator)
+    made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
     _require_holds(settings, made, scene, None)
     operator.present(made)
     with (
@@ -314,7 +339,7 @@ def _carry_out(
     interrupt: Interrupt,
     **writing: Any,
 ) -> Done:
-    steps = STEPS if writing else STEPS[:-1]
+    steps = steps_of(made.kind, dry_run=not writing)
     took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
     with operator.watch(made, took) as watch:
         work = Work(

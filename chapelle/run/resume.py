@@ -23,6 +23,8 @@ _DONE = ("changed", "unchanged", "applied")
 
 # What a run of each kind is gone on with by.
 _REMEDIES = {
+    "reboot": "invoke reboot --resume={run}",
+    "patch": "invoke patch --resume={run}",
     "provision": "invoke provision --resume={run}",
     "push": "invoke fabric.push --resume={run}",
     "revert": "invoke fabric.push --resume={run}",

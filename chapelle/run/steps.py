@@ -1,7 +1,8 @@
 """From Ansible's events to the steps of our hosts: where each host is, and how each step ended.
 
-Preflight and configure are one request to the host, so both are begun before it is sent, and its
-answer says how each of them ended.
+A step begins with the play that is named after it. It ends with the answer that says so, or when
+the next one begins. Preflight and configure are one request to the host, so both are begun before
+it is sent, and its answer says how each of them ended.
 """
 
 import re
@@ -13,11 +14,11 @@ import msgspec
 
 from chapelle.drivers.ansible import Ending, TaskEvent
 from chapelle.errors import ChapelleError
-from chapelle.model.outcome import Change, Difference, StepResult
+from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF, Change, Difference, StepResult
 from chapelle.run.recorder import Recorder
 
-# The steps that one playbook process takes, in order. A play's name begins with its step's.
-PREFLIGHT, CONFIGURE, VERIFY = PLAYED = ("preflight", "configure", "verify")
+PREFLIGHT, CONFIGURE, VERIFY, REBOOT = ("preflight", "configure", "verify", "reboot")
+WRITE_BACK = "write-back"
 
 _LONGEST_MESSAGE = 300
 
@@ -29,10 +30,39 @@ _PREAMBLE = re.compile(
 )
 
 
+class Course(msgspec.Struct, frozen=True, kw_only=True):
+    """What playbooks do with the hosts of a run.
+
+    `playbook` takes all of the steps. `later` begins at the step `again`: for a host that a run is
+    gone on with, and on which all that comes before it was seen to be done.
+    """
+
+    steps: tuple[str, ...]
+    playbook: str
+    later: str
+    again: str
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The steps before `again`."""
+        return self.steps[: self.steps.index(self.again)]
+
+
+def course(kind: str) -> Course:
+    """How a run of that kind goes."""
+    steps = tuple(step for step in STEPS_OF[kind] if step != WRITE_BACK)
+    if kind in ROLLING_KINDS:
+        return Course(steps=steps, playbook=kind, later="restart", again=REBOOT)
+    return Course(steps=steps, playbook="provision", later="verify", again=VERIFY)
+
+
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What our action plugins return, as far as a run reads it."""
 
     changed: bool = False
+    ended: str = ""
+    message: str = ""
+    boot_id: str = ""
     phase: str = ""
     changes: tuple[Change, ...] = ()
     differences: tuple[Difference, ...] = ()
@@ -46,6 +76,8 @@ class _Host:
     def __init__(self, name: str, first: str) -> None:
         self.name = name
         self.open: dict[str, float] = {first: time.time()}
+        self.begun = {first}
+        self.lost = False
         self.changed = False
         self.changes: list[Change] = []
         self.not_exercised: list[str] = []
@@ -57,19 +89,25 @@ class Follower:
     Arguments:
         hosts: the hosts; the first step was begun on each by the caller.
         recorder: told of each step's beginning and end.
-        first: the first step that the playbook takes: preflight, or verify.
+        steps: all steps that playbooks take in this run, in order.
+        first: the first one that this playbook takes.
     """
 
-    def __init__(self, hosts: Sequence[str], recorder: Recorder, first: str = PREFLIGHT) -> None:
+    def __init__(
+        self, hosts: Sequence[str], recorder: Recorder, steps: Sequence[str], first: str = PREFLIGHT
+    ) -> None:
         self._hosts = {name: _Host(name, first) for name in hosts}
         self._recorder = recorder
+        self._steps = tuple(steps)
 
     def see(self, event: TaskEvent) -> None:
         """Take one event in."""
         host = self._hosts.get(event.host)
-        if host is None or not host.open:
+        if host is None or host.lost:
             return
         self._advance(host, event.play.partition(" ")[0].lower())
+        if not host.open:
+            return
         answer = _answer(event)
         host.changed |= answer.changed
         host.changes += answer.changes
@@ -80,6 +118,9 @@ class Follower:
             self._break_off(host, answer, "failed", _complaint(event, answer))
         elif VERIFY in host.open and answer.observed is not None:
             self._verified(host, answer)
+        elif answer.ended in host.open:
+            outcome = "changed" if answer.changed else "ok"
+            self._end(host, answer.ended, outcome, answer.message, answer)
 
     def close(self, ending: Ending) -> None:
         """Take in that the process has ended. What has no end is left UNKNOWN."""
@@ -92,19 +133,17 @@ class Follower:
                 self._end(host, step, "unknown", message)
 
     def _advance(self, host: _Host, step: str) -> None:
-        if step == CONFIGURE and CONFIGURE not in host.open:
-            self._begin(host, CONFIGURE)
-        elif step == VERIFY and VERIFY not in host.open:
-            if PREFLIGHT in host.open:
-                self._end(host, PREFLIGHT, "ok")
-            if CONFIGURE in host.open:
-                self._end(host, CONFIGURE, "changed" if host.changed else "ok")
-            host.changed, host.changes, host.not_exercised = False, [], []
-            self._begin(host, VERIFY)
+        if step not in self._steps or step in host.begun:
+            return
+        for other in list(host.open) if step != CONFIGURE else ():
+            changed = host.changed and other != PREFLIGHT
+            self._end(host, other, "changed" if changed else "ok")
+        self._begin(host, step)
 
     def _begin(self, host: _Host, step: str) -> None:
         self._recorder.begin([host.name], step)
         host.open[step] = time.time()
+        host.begun.add(step)
 
     def _break_off(self, host: _Host, answer: _Answer, outcome: str, message: str) -> None:
         """The host fails in the step it is in; without any change that is preflight."""
@@ -112,11 +151,13 @@ class Follower:
         early = answer.phase == PREFLIGHT or outcome == "unreachable"
         if early and PREFLIGHT in host.open and not host.changes:
             at = PREFLIGHT
+        host.lost = True
         for step in list(host.open):
             if step == at:
                 self._end(host, step, outcome, message, answer)
             else:
-                self._end(host, step, "ok" if PLAYED.index(step) < PLAYED.index(at) else "skipped")
+                earlier = self._steps.index(step) < self._steps.index(at)
+                self._end(host, step, "ok" if earlier else "skipped")
 
     def _verified(self, host: _Host, answer: _Answer) -> None:
         """Of a host that was only looked at, differences are news and no failure."""
@@ -142,7 +183,10 @@ class Follower:
             changes=tuple(host.changes) if carries else (),
             differences=answer.differences if answer else (),
             not_exercised=tuple(host.not_exercised) if carries else (),
+            boot_id=answer.boot_id if answer else "",
         )
+        if carries:
+            host.changed, host.changes, host.not_exercised = False, [], []
         facts = (answer.observed or {}).get("facts") if answer else None
         self._recorder.end(host.name, result, facts)
 

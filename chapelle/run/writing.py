@@ -54,8 +54,13 @@ def failed(work: tuple[StepResult, ...]) -> StepResult | None:
 
 
 def final_status(status: str, work: tuple[StepResult, ...]) -> str:
-    """The status after the work: a server that is `active` stays so, whatever befell it."""
-    if status == "active":
+    """The status after the work.
+
+    A server that is `active` stays so, whatever befell it, unless the run itself took it out of
+    service and did not bring it back.
+    """
+    taken_out = any(step.step == "drain" and step.outcome not in _FAILURES for step in work)
+    if status == "active" and not taken_out:
         return status
     return "failed" if failed(work) else "active"
 

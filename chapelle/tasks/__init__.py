@@ -2,7 +2,17 @@
 
 from invoke import Collection
 
-from chapelle.tasks import check, fabric, lab, netbox, provision, resilience, runs, snapshot
+from chapelle.tasks import (
+    check,
+    fabric,
+    lab,
+    netbox,
+    provision,
+    resilience,
+    rolling,
+    runs,
+    snapshot,
+)
 
 
 def namespace() -> Collection:
@@ -11,4 +21,6 @@ def namespace() -> Collection:
     for noun in (netbox, snapshot, resilience, fabric, lab, runs):
         top.add_collection(Collection.from_module(noun))
     top.add_task(check.check)
+    top.add_task(rolling.reboot)
+    top.add_task(rolling.patch)
     return top

@@ -13,8 +13,22 @@ from chapelle.run.journal import SWITCH_KINDS
 from chapelle.run.operator import Done
 from chapelle.run.recorder import Watcher
 
-# The steps of a push that a live display has columns for; the others take a moment each.
-_SHOWN = ("diff", "apply", "post-check", "persist", "write-back")
+# The steps that a live display has columns for, where not all fit; the others take a moment each.
+_PUSH_SHOWN = ("diff", "apply", "post-check", "persist", "write-back")
+_SHOWN = {
+    "push": _PUSH_SHOWN,
+    "revert": _PUSH_SHOWN,
+    "reboot": ("drain", "reboot", "verify", "write-back"),
+    "patch": ("patch", "reboot", "verify", "write-back"),
+}
+
+
+# What becomes of the servers of a plan.
+_DONE_TO = {
+    "provision": "configured",
+    "reboot": "taken out of service and restarted",
+    "patch": "taken out of service, upgraded, and restarted where that needs it",
+}
 
 
 class Terminal:
@@ -53,7 +67,7 @@ class Terminal:
             self.say(f"{len(names)} switches of the site will be changed:")
             self.say(f"  {host_names(names, len(names))}")
         else:
-            self.say(f"{len(plan.hosts)} servers of the site will be configured:")
+            self.say(f"{len(plan.hosts)} servers of the site will be {_DONE_TO[plan.kind]}:")
             for rack in dict.fromkeys(host.rack for host in plan.hosts):
                 names = [host.name for host in plan.hosts if host.rack == rack]
                 self.say(f"  {rack}: {host_names(names, len(names))}")
@@ -76,7 +90,7 @@ class Terminal:
     def watch(self, plan: Plan, took: float | None) -> Iterator[Watcher]:
         """Show a run as it happens; `took` is how many seconds such a run took before, if known."""
         racks = {host.name: host.rack for host in plan.hosts}
-        steps = _SHOWN if plan.kind in SWITCH_KINDS else plan.hosts[0].steps
+        steps = _SHOWN.get(plan.kind, plan.hosts[0].steps)
         mode = live.choose_mode(json=self.json)
         with live.display(mode, racks, steps=steps, expected_seconds=took) as watcher:
             yield watcher

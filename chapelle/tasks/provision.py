@@ -22,7 +22,7 @@ from chapelle.settings import Settings
 from chapelle.tasks._command import command
 from chapelle.tasks._terminal import Terminal
 
-_SCOPE_HELP = {
+SCOPE_HELP = {
     "aisle": "aisles by number, such as 2 or 1,2, or all",
     "rack": "racks by name, such as A2-R01,A2-R02",
     "limit": "hosts by name or pattern, such as compute-a2-01,storage-a2-*",
@@ -31,7 +31,7 @@ _SCOPE_HELP = {
 
 @command(
     help={
-        **_SCOPE_HELP,
+        **SCOPE_HELP,
         "out": "write the plan to this file, for provision --plan",
     }
 )
@@ -56,7 +56,7 @@ def plan(
 
 @command(
     help={
-        **_SCOPE_HELP,
+        **SCOPE_HELP,
         "plan": "apply the plan in this file, or refuse and say what has moved",
         "dry-run": "change nothing anywhere: show the plan and what hosts that answer would get",
         "yes": "do not ask before servers of the site are touched",
@@ -96,33 +96,39 @@ def provision(
     Exit codes: 0 done, 1 stopped or the program failed, 2 bad input, 3 refused, 4 locked by
     somebody else, 5 some hosts failed.
     """
-    settings = Settings.load()
-    terminal = Terminal(json=json, yes=yes)
     scope = {"aisle": aisle, "rack": rack, "limit": limit}
-    order = _order(scope, plan, resume, max_failed)
-    if dry_run:
-        return _dry_run(settings, order, terminal)
-    done = running.provision(settings, order, terminal)
-    return _show(done, terminal)
+    order = order_of("provision", scope, {"plan": plan, "resume": resume}, max_failed)
+    return carry_out(Settings.load(), order, Terminal(json=json, yes=yes), dry_run=dry_run)
 
 
-def _order(
-    scope: dict[str, str | None], plan: str | None, resume: str | None, budget: str
+def order_of(
+    kind: str, scope: dict[str, str | None], others: dict[str, str | None], budget: str
 ) -> Order:
-    given = {
-        f"--{name}": value
-        for name, value in {**scope, "plan": plan, "resume": resume}.items()
-        if value is not None
-    }
-    if len(given) > 1 and (plan is not None or resume is not None):
+    """What a run of that kind shall work on, as the operator typed it.
+
+    Arguments:
+        kind: provision, reboot or patch.
+        scope: --aisle, --rack and --limit.
+        others: what the command takes instead of a scope: --plan, --resume.
+        budget: --max-failed.
+
+    Raises:
+        InputError: nothing was said, or more than one thing, or something that means nothing.
+    """
+    given = {f"--{n}": value for n, value in {**scope, **others}.items() if value is not None}
+    instead = any(value is not None for value in others.values())
+    if len(given) > 1 and instead:
+        names = [f"--{name}" for name in (*scope, *others)]
         raise InputError(
-            "Say once what is to be provisioned.",
+            "Say once what is to be worked on.",
             where="the command line",
-            expected="one of --aisle, --rack, --limit, --plan and --resume",
+            expected=f"one of {', '.join(names[:-1])} and {names[-1]}",
             found=" and ".join(given),
         )
+    plan, resume = others.get("plan"), others.get("resume")
     return Order(
-        scope=scopes.parse(**scope) if plan is None and resume is None else None,
+        kind=kind,
+        scope=None if instead else scopes.parse(**scope),
         plan=Path(plan).expanduser() if plan is not None else None,
         resume=resume,
         max_failed=_number(budget),
@@ -140,12 +146,19 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def carry_out(settings: Settings, order: Order, terminal: Terminal, *, dry_run: bool) -> ExitCode:
+    """Do what was ordered, or say what it would do, and tell how it ended."""
+    if dry_run:
+        return _dry_run(settings, order, terminal)
+    return _show(running.provision(settings, order, terminal), terminal)
+
+
 def _dry_run(settings: Settings, order: Order, terminal: Terminal) -> ExitCode:
     if order.resume:
         raise InputError(
             "--resume goes on with a run, and a dry run does nothing to go on with.",
             where="the command line",
-            expected="--dry-run with --aisle, --rack, --limit or --plan",
+            expected="--dry-run with what a new run would work on, such as --aisle",
             found="--dry-run --resume",
         )
     done = running.dry_run(settings, order, terminal)
@@ -159,7 +172,7 @@ def _show(done: Done, terminal: Terminal) -> ExitCode:
     return ExitCode(done.result.exit_code)
 
 
-@command(help={**_SCOPE_HELP, "json": "print the differences as one line of JSON"})
+@command(help={**SCOPE_HELP, "json": "print the differences as one line of JSON"})
 def drift(
     _context: object,
     aisle: str | None = None,

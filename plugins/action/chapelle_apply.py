@@ -212,11 +212,7 @@ class ActionModule(ActionBase):
     # -- asking the host --------------------------------------------------------------------------
 
     def _ask(self, request: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        python = str(variables.get("ansible_python_interpreter") or "")
-        command = node.command(python if python.startswith("/") else "/usr/bin/python3")
-        ran = self._low_level_execute_command(command, in_data=node.payload(request))
-        host = str(variables.get("inventory_hostname", ""))
-        return node.answer(ran["rc"], ran["stdout"], ran["stderr"], host)
+        return node.ask(self._low_level_execute_command, variables, request)
 
     def _confirm(
         self, confirm: dict[str, Any], variables: dict[str, Any], result: dict[str, Any]

@@ -15,15 +15,18 @@ if str(ROOT) not in sys.path:
 
 from chapelle.checks import host as checks
 from chapelle.drivers import node
+from chapelle.model.outcome import Difference
 
 DOCUMENTATION = "see plugins/modules/chapelle_observe.py"
+
+HOOK_SECONDS = 300  # that each hook may take
 
 
 class ActionModule(ActionBase):
     """See plugins/modules/chapelle_observe.py for the documentation."""
 
     TRANSFERS_FILES = False
-    _VALID_ARGS = frozenset(("expect",))
+    _VALID_ARGS = frozenset(("expect", "restore"))
 
     def run(
         self, tmp: str | None = None, task_vars: dict[str, Any] | None = None
@@ -31,16 +34,27 @@ class ActionModule(ActionBase):
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
         expect = self._task.args.get("expect") or {}
-        python = str(variables.get("ansible_python_interpreter") or "")
-        command = node.command(python if python.startswith("/") else "/usr/bin/python3")
         request = {"action": "observe", "expect": expect}
-        ran = self._low_level_execute_command(command, in_data=node.payload(request))
-        name = str(variables.get("inventory_hostname", ""))
-        result.update(node.answer(ran["rc"], ran["stdout"], ran["stderr"], name))
+        result.update(node.ask(self._low_level_execute_command, variables, request))
         if result.get("failed"):
             return result
         ahead = bool(self._task.check_mode)
         differences = checks.differences(expect, result["observed"], ahead=ahead)
+        drained = result["observed"]["drained"] if self._task.args.get("restore") else ""
+        if drained and ahead:
+            differences.append(
+                Difference(
+                    area="service",
+                    item="drained",
+                    expected="in service",
+                    found=f"taken out of it by run {drained}",
+                )
+            )
+        elif drained and not differences:
+            request = {"action": "restore", "run": drained, "seconds": HOOK_SECONDS}
+            result.update(node.ask(self._low_level_execute_command, variables, request))
+            if result.get("failed"):
+                return result
         result["differences"] = [msgspec.structs.asdict(each) for each in differences]
         result["not_exercised"] = list(checks.not_exercised(expect, result["observed"]))
         if differences and not self._task.check_mode:

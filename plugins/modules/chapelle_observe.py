@@ -6,7 +6,7 @@ short_description: Compare what a host is with what is expected of it
 description:
   - Looks at addresses, links, routes, units, listening sockets, the clock, the host certificate,
     sshd's options, the firewall and the host's facts, and compares them with what the roles expect.
-  - Changes nothing. Fails when there are differences, but not in check mode.
+  - Changes nothing but for O(restore). Fails when there are differences, but not in check mode.
   - The action plugin of the same name does the controller's part; the comparison is
     C(chapelle.checks.host).
 options:
@@ -14,11 +14,18 @@ options:
     description: Expectations by role; each role's C(<role>_expect).
     type: dict
     required: true
+  restore:
+    description:
+      - Whether a host that a run took out of service and did not bring back is taken back into
+        service when it is as expected, by the hooks in C(/etc/chapelle/drain.d). In check mode that
+        it is out of service is a difference.
+    type: bool
+    default: false
 author:
   - Ville de Paris
 attributes:
   check_mode:
-    description: Never changes anything.
+    description: Changes nothing.
     support: full
   diff_mode:
     description: Has nothing to show.

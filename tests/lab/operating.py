@@ -70,11 +70,11 @@ class Installation:
 
     # -- the operator -----------------------------------------------------------------------------
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """Begin a command, as the head of a process group of its own."""
+    def start(self, *words: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
+        """Begin a command in a clone, as the head of a process group of its own."""
         return subprocess.Popen(
             [sys.executable, "-m", "invoke", *words],
-            cwd=ROOT,
+            cwd=cwd,
             env=self.environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -88,9 +88,9 @@ class Installation:
         out, err = started.communicate(timeout=seconds)
         return Ended(started.returncode, out, err)
 
-    def invoke(self, *words: str) -> Ended:
+    def invoke(self, *words: str, cwd: Path = ROOT) -> Ended:
         """Type a command and wait for its end."""
-        return self.end(self.start(*words))
+        return self.end(self.start(*words, cwd=cwd))
 
     def provision(self, *words: str) -> Ended:
         """Provision the three hosts, or what `words` say, with `--json`."""

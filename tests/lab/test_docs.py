@@ -26,6 +26,7 @@ HOW_TOS = (
     "your-own-netbox.md",
     "resilience.md",
     "day-2.md",
+    "reboot-and-patch.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
 ELSEWHERE = {"your-own-servers.md"}  # test_own_servers.py
@@ -75,7 +76,7 @@ def test_the_commands_of_a_how_to_do_what_it_says(name: str, installation: Setti
     given = commands(name)
     assert given, f"docs/{name} gives no command"
     environment = environment_for(name, installation)
-    if name == "day-2.md":  # "the servers provisioned once"
+    if name in {"day-2.md", "reboot-and-patch.md"}:  # "the servers provisioned once"
         given = [("invoke provision --aisle=2", 0), *given]
     if name == "fabric.md":
         # What names a RUN is typed in test_fabric_tasks.py.

@@ -122,6 +122,38 @@ def test_a_node_that_died_is_shown_and_comes_back_with_its_disk(three, ssh_in) -
     assert ssh("compute-a2-02", "cat /etc/kept").stdout == "kept\n"
 
 
+def test_a_node_that_restarts_itself_comes_back_with_its_disk_and_no_more(three, ssh_in) -> None:
+    ssh = ssh_in(three)
+    host = HOSTS[0]
+    boot = "cat /proc/sys/kernel/random/boot_id"
+    marks = "; ".join(
+        (
+            "echo kept | sudo tee /etc/kept",
+            "sudo touch /run/lost",
+            "sudo nft add table inet lost",
+            "sudo ip address add 10.99.0.1/24 dev eno1",
+        )
+    )
+    before = ssh(host, boot).stdout
+    for _ in range(2):  # the second restart begins where the first one left the groups
+        assert ssh(host, marks).returncode == 0
+        ssh(host, "sudo systemctl reboot")
+        deadline = time.monotonic() + 30
+        while (now := ssh(host, boot)).returncode != 0 or now.stdout == before:
+            assert time.monotonic() < deadline, node.console_tail(three, host)
+            time.sleep(0.1)
+        before = now.stdout
+        assert ssh(host, "cat /etc/kept").stdout == "kept\n"
+        assert ssh(host, "test -e /run/lost").returncode == 1
+        assert "lost" not in ssh(host, "sudo nft list tables").stdout
+        assert "10.99.0.1" not in ssh(host, "ip address show").stdout
+        status = {each.name: each for each in lab.status(three)}[host]
+        assert (status.state, status.pid > 0) == ("up", True)
+    assert "1 received" in ssh(host, "ping -c1 -W2 10.64.2.12").stdout
+    lab.up(three, handmade.datacentre(3), HOSTS)  # finds it running, and leaves it alone
+    assert ssh(host, boot).stdout == before
+
+
 def test_a_full_disk_is_full_and_a_pulled_cable_is_silent(three, ssh_in) -> None:
     ssh = ssh_in(three)
     faults.fill_disk(three, "compute-a2-01")

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from chapelle.settings import ROOT
-from plugins.action import chapelle_apply
+from plugins.action import chapelle_apply, chapelle_roll
 
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
@@ -29,7 +29,10 @@ def documented(module: str) -> dict:
 
 def test_every_part_of_a_state_is_documented() -> None:
     assert set(documented("chapelle_apply")["roles"]["suboptions"]) == set(chapelle_apply.STATE)
-    assert set(documented("chapelle_observe")) == {"expect"}
+    assert set(documented("chapelle_observe")) == {"expect", "restore"}
+    rolling = documented("chapelle_roll")
+    assert set(rolling) == chapelle_roll.ActionModule._VALID_ARGS
+    assert tuple(rolling["step"]["choices"]) == chapelle_roll.STEPS
 
 
 def test_every_part_of_a_state_belongs_to_a_phase() -> None:

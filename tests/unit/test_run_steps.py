@@ -37,7 +37,7 @@ class Watched:
         self.journal.open_run(record, PLAN.hosts)
         recorder = Recorder(self.journal, "run", STEPS, self.events.append)
         recorder.begin([ONE, TWO], "preflight")
-        self.follower = Follower([ONE, TWO], recorder)
+        self.follower = Follower([ONE, TWO], recorder, STEPS[:-1])
 
     def see(self, host: str, play: str, kind: str, **result: Any) -> None:
         self.follower.see(

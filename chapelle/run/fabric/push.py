@@ -11,6 +11,7 @@ import msgspec
 
 from chapelle import process
 from chapelle.errors import ExitCode, InputError, RefusedError
+from chapelle.model.outcome import STEPS_OF
 from chapelle.netbox import writeback
 from chapelle.netbox.lock import Lock
 from chapelle.plan import plan as plans
@@ -302,7 +303,7 @@ def _carry_out(
 ) -> Done:
     took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
     with operator.watch(made, took) as watch:
-        recorder = Recorder(journal, folder.run, plans.STEPS_OF[made.kind], watch)
+        recorder = Recorder(journal, folder.run, STEPS_OF[made.kind], watch)
         writer = writeback.Writer(settings, patience=settings.netbox_patience)
         work = Work(
             plan=made,

@@ -42,6 +42,10 @@ def _do(system: System, request: Mapping[str, Any]) -> dict[str, Any]:
             from .observe import observe
 
             return {"changed": False, "observed": observe(system, request)}
+        case "preflight" | "drain" | "patch" | "reboot" | "booted" | "restore" as step:
+            from .rolling import STEPS
+
+            return STEPS[step](system, request)
         case other:
             raise NodeError(f"There is no action {other!r}.", phase="preflight")
 

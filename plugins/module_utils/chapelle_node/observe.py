@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import certificate, preflight, ruleset, units
-from .system import NodeError, System
+from .system import DRAINED, NodeError, System
 
 Observed = dict[str, Any]
 
@@ -29,6 +29,7 @@ def observe(system: System, request: Mapping[str, Any]) -> Observed:
         "gateways": gateways(system),
         "listening": listening(system),
         "units": _units(system, expect),
+        "drained": (system.read(DRAINED) or "").strip(),
     }
     if "servers" in expect.get("time", {}):
         found["time"] = clock(system, float(expect["time"].get("wait", 0)), found["units"])

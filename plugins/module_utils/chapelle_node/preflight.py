@@ -60,6 +60,24 @@ def check(system: System, identity: Mapping[str, Any]) -> None:
         )
 
 
+def look(system: System, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same before the machine is taken out of service; which boot it is.
+
+    Arguments:
+        request: `identity`, and `patch`: whether apt shall know what there is to install now. In
+            check mode it goes by the lists that it has.
+
+    Raises:
+        NodeError: it is not fit; nothing was done to it.
+    """
+    from . import packages, restart
+
+    check(system, request["identity"])
+    if request.get("patch") and not system.check:
+        packages.refresh(system)
+    return {"boot_id": restart.boot_id(system)}
+
+
 def _check_serial(system: System, identity: Mapping[str, Any]) -> None:
     wanted, found = identity.get("serial") or "", serial(system)
     if wanted and found and wanted != found:

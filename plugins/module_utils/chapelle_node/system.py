@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 STATE = "/var/lib/chapelle"  # what must outlive one execution: due restarts, saved files
+DRAINED = f"{STATE}/drained"  # there, with the run's id, while drain hooks have not restored
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_ENVIRONMENT = {
+ENVIRONMENT = {
     "PATH": _PATH,
     "LC_ALL": "C.UTF-8",
     "HOME": "/root",
@@ -24,7 +25,8 @@ class NodeError(Exception):
 
     Arguments:
         message: one line: what went wrong.
-        phase: preflight, packages, accounts, validate, files, units, firewall or network.
+        phase: preflight, packages, accounts, validate, files, units, firewall, network, drain,
+            reboot or restore.
         role: whose state it was.
         item: the file, package, unit or user concerned.
         expected: what should have been there.
@@ -119,7 +121,7 @@ class System:
                 text=True,
                 errors="replace",
                 timeout=timeout,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 check=False,
                 **options,
             )

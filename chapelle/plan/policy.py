@@ -1,0 +1,82 @@
+"""What a rolling run may take out of service at one time, and for how long: `rolling.yml`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+
+from chapelle.errors import InputError
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_Seconds = Annotated[int, msgspec.Meta(ge=1, le=86400)]
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What holds for the servers of one role.
+
+    No more than `at_once` of them are out of service at one time. One of a role that is `alone` is
+    never out of service together with any other server of the run.
+    """
+
+    at_once: _Count
+    alone: bool = False
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds that each drain hook may take, and a restart until the server answers again."""
+
+    drain: _Seconds
+    reboot: _Seconds
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole of `inventory/rolling.yml`; a part of each plan that it made."""
+
+    roles: dict[str, Role]
+    seconds: Limits
+
+
+def read(path: Path) -> Policy:
+    """Read the policy.
+
+    Raises:
+        InputError: the file cannot be read, is no policy, or contradicts itself.
+    """
+    try:
+        policy = msgspec.yaml.decode(path.read_bytes(), type=Policy)
+    except OSError as error:
+        raise _wrong(path, error.strerror or str(error)) from error
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise _wrong(path, " ".join(str(error).split())) from error
+    for name, role in policy.roles.items():
+        if role.alone and role.at_once > 1:
+            raise _wrong(path, f"roles.{name}: alone, and at_once {role.at_once}")
+    return policy
+
+
+def _wrong(path: Path, found: str) -> InputError:
+    return InputError(
+        "It is not said how many servers may be out of service at one time.",
+        where=str(path),
+        expected="roles (by name: at_once, a whole number from 1; alone, true only where at_once "
+        "is 1) and seconds (drain, reboot)",
+        found=found,
+    )
+
+
+def role_of(policy: Policy, role: str) -> Role:
+    """What holds for the servers of a role.
+
+    Raises:
+        InputError: nothing is said of it.
+    """
+    if role not in policy.roles:
+        raise InputError(
+            f"It is not said how many servers of role {role or '(none)'} may be out of service at "
+            "one time.",
+            where="inventory/rolling.yml",
+            expected=f"one of the roles {', '.join(policy.roles)}",
+            found=role or "no role",
+            remedy=f"add to its roles, such as: {role or 'NAME'}: {{at_once: 1}}",
+        )
+    return policy.roles[role]
