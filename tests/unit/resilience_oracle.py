@@ -62,7 +62,9 @@ def loads_and_losses(
         unmanaged={
             device.id
             for device in content.devices
-            if device.id in (before.managed - after.managed) - elements and before.works(device)
+            if device.id in (before.managed - after.managed) - elements
+            and before.works(device)
+            and not after.trouble(device)
         },
     )
 

@@ -120,7 +120,7 @@ def _places(site: Site, number: int) -> None:
         custom_fields=fields,
     )  # fmt: skip
     locations: list[int | None] = [None]
-    for index in site.some(0, 2):
+    for index in site.some(1, 2):
         locations.append(site.add(
             "locations", name=f"Place {index}", slug=f"place-{number}-{index}", site=place,
             status="active", parent=locations[-1],
@@ -128,7 +128,7 @@ def _places(site: Site, number: int) -> None:
     for index in site.some(1, 2):
         site.add(
             "racks", name=f"R{number}{index}", site=place, status="active",
-            location=site.one(locations),
+            location=site.one(locations[::-1]),
         )  # fmt: skip
     for index in site.some(1, 2):
         site.add(
@@ -210,7 +210,7 @@ def _links(site: Site) -> None:
 def _interface(site: Site, device: int) -> int:
     return site.add(
         "interfaces", device=device, name=f"eth{site.last}", type="25gbase-x-sfp28",
-        enabled=not site.draw(rarely), mgmt_only=site.draw(rarely),
+        enabled=not site.draw(rarely), mgmt_only=site.one((False, False, True)),
     )  # fmt: skip
 
 
