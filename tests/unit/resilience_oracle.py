@@ -104,10 +104,9 @@ class State:
         self.managed = {
             one.device
             for one, other in self.links
-            if (one.mgmt_only or other.mgmt_only)
+            if one.mgmt_only
             and other.device in self.connected
             and self.role(self.devices[other.device]) in SWITCHES
-            and self.role(self.devices[one.device]) not in SWITCHES
         }
 
     def _devices_out(self, lost: tuple[ObjectRef, ...]) -> set[int]:

@@ -55,7 +55,7 @@ class Plant:
         reach = Reach(self.network, self._dead, self.down.links)
         linked = set(self.network.of_device)
         self._reached = {d for d in linked if d not in self._dead and self._reaches(reach, d)}
-        managed = set(self.network.managed_by) - self.network.switches
+        managed = self.network.managed_by
         self._managed = {d for d in managed if d not in self._dead and reach.managed(d)}
 
     # -- what there is ----------------------------------------------------------------------------
@@ -265,7 +265,7 @@ class Plant:
         """The devices that lose the network, and those that lose management only."""
         dead = self._dead | out.devices | dark
         network = self.network
-        near = near | self._near(out, dark, network.managed_by)
+        near = near | self._near(out, dark, network.of_management)
         reach = Reach(network, dead, self.down.links | out.links)
         # A switch that is cut off takes with it what hangs on it, switches too.
         edge = [d for d in near if d in network.switches]
@@ -273,7 +273,10 @@ class Plant:
             switch = edge.pop()
             if switch in dead or reach.switch(switch):
                 continue
-            for number in (*network.of_device.get(switch, ()), *network.managed_by.get(switch, ())):
+            for number in (
+                *network.of_device.get(switch, ()),
+                *network.of_management.get(switch, ()),
+            ):
                 other = network.links[number].other(switch)
                 if other not in near:
                     near.add(other)

@@ -19,6 +19,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A connection between two devices, with the cables, panels and bundles that it runs through.
 
     `bundles` are ids of cable bundles, `panels` of patch panels. `ports`: ids of both interfaces.
+    `managed`: those of the two devices that are managed by it; of a link that carries work, none.
     """
 
     ends: tuple[int, int]
@@ -26,7 +27,7 @@ class Link(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cables: tuple[int, ...]
     panels: tuple[int, ...]
     bundles: tuple[int, ...]
-    management: bool
+    managed: tuple[int, ...]
 
     def other(self, device: int) -> int:
         """The device at the other end."""
@@ -39,14 +40,17 @@ class Network:
     def __init__(self, dc: Datacentre) -> None:
         self.links = list(_links(dc))
         self.of_device: dict[int, list[int]] = defaultdict(list)
+        self.of_management: dict[int, list[int]] = defaultdict(list)
         self.managed_by: dict[int, list[int]] = defaultdict(list)
         self.of_cable: dict[int, list[int]] = defaultdict(list)
         self.of_panel: dict[int, list[int]] = defaultdict(list)
         self.of_bundle: dict[int, list[int]] = defaultdict(list)
         for number, link in enumerate(self.links):
-            table = self.managed_by if link.management else self.of_device
+            table = self.of_management if link.managed else self.of_device
             for end in link.ends:
                 table[end].append(number)
+            for end in link.managed:
+                self.managed_by[end].append(number)
             for keys, places in (
                 (link.cables, self.of_cable),
                 (link.panels, self.of_panel),
@@ -59,11 +63,6 @@ class Network:
         bordered = {dc.devices[number].site for number in borders}
         # A site without border leafs, such as one under construction, is its switches.
         self.roots = borders | {s for s in self.switches if dc.devices[s].site not in bordered}
-
-    def hanging(self, switch: int) -> list[int]:
-        """The devices other than switches that are linked to a switch."""
-        ends = (self.links[number].other(switch) for number in self.of_device.get(switch, ()))
-        return [end for end in ends if end not in self.switches]
 
 
 class Reach:
@@ -150,7 +149,7 @@ def _links(dc: Datacentre) -> Iterator[Link]:
                 cables=far.cables,
                 panels=tuple(sorted(set(far.panels))),
                 bundles=tuple(sorted({c.bundle for c in cables if c.bundle is not None})),
-                management=interface.mgmt_only or other.mgmt_only,
+                managed=tuple(sorted(i.device for i in (interface, other) if i.mgmt_only)),
             )
 
 
