@@ -18,6 +18,7 @@ from chapelle.model.datacentre import Datacentre
 from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF
 from chapelle.model.status import IN_SERVICE, PROVISIONABLE
 from chapelle.plan import rolling
+from chapelle.plan.apart import apart
 from chapelle.plan.batches import Batch, Member, batches, domain_of
 from chapelle.plan.hostvars import hostvars
 from chapelle.plan.policy import Policy
@@ -128,7 +129,7 @@ def build(
         snapshot=dc.snapshot.hash,
         commit=commit,
         hosts=hosts,
-        batches=made,
+        batches=apart(dc, made),
         policy=policy,
     )
 

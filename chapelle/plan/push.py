@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.outcome import STEPS_OF
+from chapelle.plan.apart import apart
 from chapelle.plan.plan import (
     FORMAT,
     Plan,
@@ -21,7 +22,7 @@ from chapelle.plan.plan import (
     new_devices,
     place,
 )
-from chapelle.plan.rollout import MAX_BATCH, apart, group_of, members, rollout
+from chapelle.plan.rollout import MAX_BATCH, group_of, members, rollout
 from chapelle.plan.scope import select_switches
 
 CONFIGURATION = "configuration"

@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from chapelle.checks.resilience import together
-from chapelle.checks.resilience.loss import Plant
 from chapelle.model import records as r
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.plan.batches import Batch, natural
@@ -124,25 +122,6 @@ def rollout(switches: Iterable[Member], max_size: int = MAX_BATCH) -> tuple[Batc
         )
         for number, batch in enumerate(groups, start=1)
     )
-
-
-def apart(dc: Datacentre, batches: Iterable[Batch]) -> tuple[Batch, ...]:
-    """The batches, each cut where its switches together would take out what none does alone.
-
-    Groups come from names and cables; this comes from the simulation of the loss, which sees power
-    and every path.
-    """
-    plant = Plant(dc)
-    cut: list[Batch] = []
-    for batch in batches:
-        groups = together.apart(plant, [dc.devices_by_name[name] for name in batch.hosts])
-        for group in groups:
-            names = tuple(device.name or "" for device in group)
-            domain = batch.domain
-            if len(groups) > 1:
-                domain = f"{', '.join(names)}: what may be away together"
-            cut.append(Batch(number=len(cut) + 1, domain=domain, hosts=names, canary=batch.canary))
-    return tuple(cut)
 
 
 def _rank(role: str) -> int:

@@ -13,7 +13,8 @@ from chapelle.checks.resilience.loss import Plant
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.model.records import Content, Termination
 from chapelle.model.snapshot import Snapshot
-from chapelle.plan.rollout import apart, members, rollout
+from chapelle.plan.apart import apart
+from chapelle.plan.rollout import members, rollout
 
 LEAFS = [f"leaf-a2-{pair}{side}" for pair in (1, 2, 3) for side in "ab"]
 SERVERS = [f"compute-a2-{number:02d}" for number in (1, 9, 17, 25, 33, 41)]

@@ -11,31 +11,26 @@ from chapelle.checks.resilience.loss import Plant
 from chapelle.model import records as r
 from chapelle.model.resilience import Outcome
 
+type _Harmed = frozenset[tuple[str, int]]
+
 
 def harm(plant: Plant, devices: Sequence[r.Device]) -> list[str]:
     """What is lost or overloaded when all of these are out, and by the loss of none of them alone.
 
     The names of devices and of overloaded elements, in order.
     """
-    if len(devices) < 2:
-        return []
-    own = {device.id for device in devices}
-    alone: set[tuple[str, int]] = set()
-    for device in devices:
-        alone |= _harmed(plant.lose([plant.element(device)]))
-    outcome = plant.lose([plant.element(device) for device in devices])
-    joint = _harmed(outcome) - alone
-    names = {("lost", item.id): item.name for item in outcome.lost if item.id not in own}
-    names |= {("over", load.element.ref.id): load.element.name for load in outcome.overloads}
-    return sorted(names[key] for key in joint if key in names)
+    return _joint(plant, devices, {})
 
 
 def apart(plant: Plant, devices: Sequence[r.Device]) -> list[tuple[r.Device, ...]]:
     """The devices in as few groups as a first fit finds, each of which may be out together."""
+    alone: dict[int, _Harmed] = {}
+    if not _joint(plant, devices, alone):
+        return [tuple(devices)]
     groups: list[list[r.Device]] = []
     for device in devices:
         for group in groups:
-            if not harm(plant, [*group, device]):
+            if not _joint(plant, [*group, device], alone):
                 group.append(device)
                 break
         else:
@@ -43,6 +38,25 @@ def apart(plant: Plant, devices: Sequence[r.Device]) -> list[tuple[r.Device, ...
     return [tuple(group) for group in groups]
 
 
-def _harmed(outcome: Outcome) -> set[tuple[str, int]]:
+def _joint(plant: Plant, devices: Sequence[r.Device], alone: dict[int, _Harmed]) -> list[str]:
+    """As `harm`; `alone` remembers what the loss of each device harms by itself."""
+    if len(devices) < 2:
+        return []
+    for device in devices:
+        if device.id not in alone:
+            alone[device.id] = _harmed(plant.lose([plant.element(device)]))
+    own = {("lost", device.id) for device in devices}
+    outcome = plant.lose([plant.element(device) for device in devices])
+    joint = (
+        _harmed(outcome)
+        - own
+        - frozenset[tuple[str, int]]().union(*(alone[device.id] for device in devices))
+    )
+    names = {("lost", item.id): item.name for item in outcome.lost}
+    names |= {("over", load.element.ref.id): load.element.name for load in outcome.overloads}
+    return sorted(names[key] for key in joint)
+
+
+def _harmed(outcome: Outcome) -> _Harmed:
     over = {("over", load.element.ref.id) for load in outcome.overloads}
-    return {("lost", item.id) for item in outcome.lost} | over
+    return frozenset({("lost", item.id) for item in outcome.lost} | over)
