@@ -31,6 +31,12 @@ PROVISIONABLE = frozenset({"planned", "staged", "active", "failed"})
 # The statuses of servers that may be restarted and patched: what is in service.
 IN_SERVICE = frozenset({"active"})
 
+# What was in service, and gives nothing now.
+DOWN = frozenset({"failed", "offline"})
+
+# In stock, or on the way out: it needs no place, no cables and no address, and gives nothing.
+OUT_OF_SERVICE = frozenset({"inventory", "decommissioning"})
+
 
 def check_transition(device: str, current: str, wanted: str) -> None:
     """Make sure that `device` may go from status `current` to `wanted`.

@@ -16,7 +16,8 @@ from chapelle.errors import InputError, RefusedError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF
-from chapelle.model.status import IN_SERVICE, PROVISIONABLE
+from chapelle.model.status import DOWN, IN_SERVICE, PROVISIONABLE
+from chapelle.plan import policy as policies
 from chapelle.plan import rolling
 from chapelle.plan.apart import apart
 from chapelle.plan.batches import Batch, Member, batches, domain_of
@@ -113,6 +114,7 @@ def build(
     Raises:
         InputError: the scope means no server, NetBox does not say enough of one, or the policy says
             nothing of its role.
+        RefusedError: of a role, as many servers are out of service already as may be.
     """
     devices = select(dc, scope, statuses_of(kind)).devices
     hosts = tuple(_plan_host(dc, device, STEPS_OF[kind], kernel) for device in devices)
@@ -120,6 +122,8 @@ def build(
         Member(name=h.name, role=h.role, domain=domain_of(dc, dc.devices[h.device_id]))
         for h in hosts
     ]
+    if policy:
+        policy = policies.beside(policy, _out_of_service(dc), {member.role for member in members})
     made = rolling.batches(members, policy) if policy else batches(members)
     return Plan(
         format=FORMAT,
@@ -132,6 +136,15 @@ def build(
         batches=apart(dc, made),
         policy=policy,
     )
+
+
+def _out_of_service(dc: Datacentre) -> dict[str, list[str]]:
+    """By role, the servers that NetBox says are down."""
+    found: dict[str, list[str]] = {}
+    for server in dc.servers:
+        if server.status in DOWN:
+            found.setdefault(dc.role_of(server), []).append(server.name or "")
+    return found
 
 
 def statuses_of(kind: str) -> frozenset[str]:

@@ -1,11 +1,12 @@
 """What a rolling run may take out of service at one time, and for how long: `rolling.yml`."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 
-from chapelle.errors import InputError
+from chapelle.errors import InputError, RefusedError
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Seconds = Annotated[int, msgspec.Meta(ge=1, le=86400)]
@@ -62,6 +63,34 @@ def _wrong(path: Path, found: str) -> InputError:
         "is 1) and seconds (drain, reboot)",
         found=found,
     )
+
+
+def beside(policy: Policy, out: Mapping[str, Collection[str]], wanted: Collection[str]) -> Policy:
+    """The policy beside servers that are out of service already.
+
+    Arguments:
+        policy: what may be out at one time.
+        out: for each role, the names of its servers that are out, whatever the reason.
+        wanted: the roles that a run shall take servers of.
+
+    Raises:
+        RefusedError: of a role that is wanted, as many are out as may be.
+    """
+    roles = dict(policy.roles)
+    for name in sorted(wanted):
+        role = role_of(policy, name)
+        left = role.at_once - len(out.get(name, ()))
+        if left < 1:
+            raise RefusedError(
+                f"No server of role {name} may be taken out of service now.",
+                where="NetBox, devices of that role",
+                expected=f"fewer than {role.at_once} out of service (inventory/rolling.yml)",
+                found=f"failed or offline: {', '.join(sorted(out[name]))}",
+                remedy="bring them back first (invoke provision --limit=NAME), or leave this role "
+                "out of the scope",
+            )
+        roles[name] = msgspec.structs.replace(role, at_once=left)
+    return msgspec.structs.replace(policy, roles=roles)
 
 
 def role_of(policy: Policy, role: str) -> Role:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_datacentre import Builder, edited
 
-from chapelle.errors import InputError
+from chapelle.errors import InputError, RefusedError
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.outcome import PATCH_STEPS
 from chapelle.plan import plan as plans
@@ -164,7 +164,7 @@ def _in_service() -> Datacentre:
     builder = Builder()
     servers = {f"compute-a1-{n:02}": ("compute", "active") for n in range(1, 11)}
     servers |= {f"database-a1-0{n}": ("database", "active") for n in (1, 2)}
-    servers |= {"infra-a1-01": ("infra", "active"), "infra-a1-02": ("infra", "failed")}
+    servers |= {"infra-a1-01": ("infra", "active"), "infra-a1-02": ("infra", "planned")}
     builder.rack(builder.aisle(1), "A1-R01", servers)
     return builder.datacentre()
 
@@ -212,3 +212,28 @@ def test_a_role_of_which_nothing_is_said_is_bad_input() -> None:
     silent = Policy(roles={"compute": Role(at_once=1)}, seconds=LIMITS)
     with pytest.raises(InputError, match="role database"):
         _plan(_in_service(), policy=silent)
+
+
+def test_servers_that_are_down_already_leave_less_room() -> None:
+    down = {"compute": ["c-1", "c-2"], "database": []}
+    left = policies.beside(OURS, down, {"compute", "database"})
+    assert left.roles["compute"].at_once == OURS.roles["compute"].at_once - 2
+    assert left.roles["database"] == OURS.roles["database"]
+
+
+def test_with_a_database_down_no_other_is_taken_out_and_the_rest_may_be() -> None:
+    down = {"database": ["database-a1-03"]}
+    with pytest.raises(RefusedError, match="role database") as refused:
+        policies.beside(OURS, down, {"compute", "database"})
+    assert "database-a1-03" in str(refused.value)
+    assert policies.beside(OURS, down, {"compute"}) == OURS
+
+
+def test_a_plan_counts_what_netbox_says_is_down() -> None:
+    dc = _in_service()
+    dc = edited(dc, "devices", dc.device("infra-a1-02").id, status="failed")
+    with pytest.raises(RefusedError, match="infra-a1-02"):
+        _plan(dc)
+    dc = edited(dc, "devices", dc.device("infra-a1-02").id, status="planned")
+    dc = edited(dc, "devices", dc.device("compute-a1-10").id, status="offline")
+    assert _plan(dc).policy == policies.beside(OURS, {"compute": ["compute-a1-10"]}, {"compute"})

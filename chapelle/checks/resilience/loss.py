@@ -12,13 +12,14 @@ from functools import cached_property
 import msgspec
 
 from chapelle.checks.resilience.network import Network, Reach
-from chapelle.checks.resilience.power import DOWN, OUT_OF_SERVICE, Power, State, carried, split
+from chapelle.checks.resilience.power import Power, State, carried, split
 from chapelle.checks.resilience.stated import Stated
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import ObjectRef
 from chapelle.model.records import ENDPOINTS
 from chapelle.model.resilience import Element, Load, Lost, Outcome
+from chapelle.model.status import DOWN, OUT_OF_SERVICE
 
 NETWORK = "network"
 

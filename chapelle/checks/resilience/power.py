@@ -18,10 +18,7 @@ from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import ObjectRef
 from chapelle.model.resilience import CAPACITY, MEASURED, UPS, Bank, Element
-
-OUT_OF_SERVICE = frozenset({"inventory", "decommissioning"})
-# Of devices and of power feeds: what has it gives nothing now.
-DOWN = frozenset({"failed", "offline"})
+from chapelle.model.status import OUT_OF_SERVICE
 
 type Key = tuple[object, ...]
 

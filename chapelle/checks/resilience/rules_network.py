@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from chapelle.checks.resilience.loss import NETWORK
-from chapelle.checks.resilience.power import DOWN, OUT_OF_SERVICE
 from chapelle.checks.resilience.subject import Subject
 from chapelle.checks.rules.scene import Fault
 from chapelle.model import records as r
 from chapelle.model.finding import ObjectRef
 from chapelle.model.resilience import Element
+from chapelle.model.status import DOWN, OUT_OF_SERVICE
 
 LINKS = 2
 SHOWN = 4

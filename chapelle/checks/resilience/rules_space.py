@@ -3,12 +3,12 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from chapelle.checks.resilience.power import OUT_OF_SERVICE
 from chapelle.checks.resilience.subject import Subject
 from chapelle.checks.rules import placement
 from chapelle.checks.rules.scene import Fault
 from chapelle.model import records as r
 from chapelle.model.finding import ObjectRef
+from chapelle.model.status import OUT_OF_SERVICE
 
 # Kilograms. Source: NetBox 4.7, dcim.choices, WeightUnitChoices.
 _KILOGRAMS = {"kg": 1.0, "g": 0.001, "lb": 0.45359237, "oz": 0.028349523125}

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from chapelle.checks.rules.scene import OUT_OF_SERVICE, Fault, Rule, Scene, grouped
+from chapelle.checks.rules.scene import Fault, Rule, Scene, grouped
 from chapelle.model import records as r
 from chapelle.model.datacentre import ROUTING_ROLES, VTEP_ROLES
 from chapelle.model.finding import ObjectRef
+from chapelle.model.status import OUT_OF_SERVICE
 
 # The field of a VRF that holds its VNI, and of a switch that holds its AS number.
 L3VNI = "l3vni"

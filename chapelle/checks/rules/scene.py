@@ -10,9 +10,7 @@ from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import ObjectRef
 from chapelle.model.references import Names
-
-# Statuses of devices that need no place, no cables and no address: in stock, or on their way out.
-OUT_OF_SERVICE = frozenset({"inventory", "decommissioning"})
+from chapelle.model.status import OUT_OF_SERVICE
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
