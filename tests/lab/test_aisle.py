@@ -4,13 +4,18 @@ import json
 import os
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chapelle import lab
+from chapelle.checks.resilience.loss import Plant
+from chapelle.model.datacentre import Datacentre
 from chapelle.netbox import server, snapshot
+from chapelle.plan import policy as policies
 from chapelle.run import prepare
 from chapelle.settings import Settings
 
@@ -96,3 +101,30 @@ def test_drift_names_what_was_spoiled_and_provision_mends_it(installation: Setti
     mended = invoke(installation, "provision", "--aisle=2", "--json")
     assert outcomes(mended) == {"unchanged": 74, "changed": 1}
     assert invoke(installation, "drift", "--aisle=2").returncode == 0
+
+
+@pytest.mark.slow  # test_rolling.py does the same on three servers
+def test_an_aisle_restarts_and_breaks_no_rule_at_any_moment(installation: Settings) -> None:
+    """The journal says when each server was out; the graph says what that did."""
+    done = invoke(installation, "reboot", "--aisle=2", "--json")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert outcomes(done) == {"changed": 75}
+    hosts = json.loads(done.stdout.splitlines()[-1])["result"]["hosts"]
+    spans = {host["host"]: _out_of_service(host["steps"]) for host in hosts}
+    dc = Datacentre(snapshot.take(installation).snapshot)
+    plant = Plant(dc)
+    policy = policies.read(ROOT / "inventory" / "rolling.yml")
+    for moment in sorted(start for start, _ in spans.values()):
+        out = [dc.device(name) for name, (start, end) in spans.items() if start <= moment < end]
+        assert len({device.rack for device in out}) == 1
+        roles = Counter(dc.role_of(device) for device in out)
+        for role, count in roles.items():
+            assert count <= policy.roles[role].at_once, f"{count} of {role} at one time"
+            assert not policy.roles[role].alone or len(out) == 1, f"{role} was not alone"
+        assert plant.lose([plant.element(device) for device in out]).harmless
+    assert invoke(installation, "drift", "--aisle=2").returncode == 0
+
+
+def _out_of_service(steps: list[dict[str, Any]]) -> tuple[float, float]:
+    by_name = {step["step"]: step for step in steps}
+    return by_name["drain"]["started"], by_name["restore"]["finished"]
