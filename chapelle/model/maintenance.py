@@ -1,0 +1,126 @@
+"""What is found out about a maintenance window, and what a tenant is told of it: plain types."""
+
+import datetime
+from typing import Literal
+
+import msgspec
+
+from chapelle.model.finding import ObjectRef
+from chapelle.model.resilience import Load, Lost, Outcome, Window
+
+# -- may the elements be taken out? ---------------------------------------------------------------
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """From `at` on, a window and others (`windows`, ids) are out at one time.
+
+    `lost` and `overloads` are what the window adds to what the others do; `outcome` is all of it.
+    """
+
+    at: datetime.datetime
+    windows: tuple[str, ...]
+    outcome: Outcome
+    lost: tuple[Lost, ...] = ()
+    overloads: tuple[Load, ...] = ()
+
+    @property
+    def harmless(self) -> bool:
+        """Whether the window adds no loss and no overload."""
+        return not self.lost and not self.overloads
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What a window would do, at each moment of it that differs. `missing` exist no longer."""
+
+    window: Window
+    moments: tuple[Moment, ...]
+    missing: tuple[ObjectRef, ...] = ()
+
+    @property
+    def harmless(self) -> bool:
+        """Whether all of it may be taken out."""
+        return not self.missing and all(moment.harmless for moment in self.moments)
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        """Every device that would be lost at some moment, once."""
+        found = {lost.id: lost for moment in self.moments for lost in moment.lost}
+        return tuple(sorted(found.values()))
+
+    @property
+    def overloads(self) -> tuple[Load, ...]:
+        """Every element that would be overloaded at some moment, at its worst."""
+        worst: dict[str, Load] = {}
+        for load in (load for moment in self.moments for load in moment.overloads):
+            known = worst.get(str(load.element))
+            if known is None or load.after > known.after:
+                worst[str(load.element)] = load
+        return tuple(worst.values())
+
+    @property
+    def windows(self) -> tuple[str, ...]:
+        """The other windows that have a part in the harm."""
+        bad = (moment for moment in self.moments if not moment.harmless)
+        return tuple(sorted({window for moment in bad for window in moment.windows}))
+
+
+# -- what a tenant is told ------------------------------------------------------------------------
+
+
+class Person(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom to call."""
+
+    name: str
+    title: str = ""
+    email: str = ""
+    phone: str = ""
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What is worked on. `name` is empty where it is no business of the reader."""
+
+    kind: str
+    name: str = ""
+
+
+class OwnDevice(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A device of the reader and what happens to it; `parts` are its own ports concerned.
+
+    `effect`: off (it is an element itself), lost (it stops), cord (one supply less), link (one
+    network link less), management (nobody reaches its management port).
+    """
+
+    name: str
+    effect: Literal["off", "lost", "cord", "link", "management"]
+    rack: str = ""
+    parts: tuple[str, ...] = ()
+
+
+class OwnRack(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A rack of the reader that loses these feeds, or is worked on itself (no feeds)."""
+
+    name: str
+    feeds: tuple[str, ...] = ()
+
+
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """What one tenant is told of one window. Holds nothing of any other tenant.
+
+    `zone`: the time zone in which times are told. `to`: the tenant's own people. `sender`: the
+    site's. `feeds`: feeds of the reader in racks of nobody.
+    """
+
+    window: str
+    state: str
+    site: str
+    tenant: str
+    slug: str
+    starts: datetime.datetime
+    ends: datetime.datetime
+    zone: str
+    works: tuple[Work, ...]
+    devices: tuple[OwnDevice, ...] = ()
+    racks: tuple[OwnRack, ...] = ()
+    feeds: tuple[str, ...] = ()
+    to: tuple[Person, ...] = ()
+    sender: tuple[Person, ...] = ()
