@@ -86,21 +86,23 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, order=True):
 class OwnDevice(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A device of the reader and what happens to it; `parts` are its own ports concerned.
 
-    `effect`: off (it is an element itself), lost (it stops), cord (one supply less), link (one
-    network link less), management (nobody reaches its management port).
+    `effect`: off (it is worked on itself), lost (it stops), dark (a PDU that gives no power), cord
+    (it runs on its other supply), link (on its other network link), management (nobody reaches its
+    management port).
     """
 
     name: str
-    effect: Literal["off", "lost", "cord", "link", "management"]
+    effect: Literal["off", "lost", "dark", "cord", "link", "management"]
     rack: str = ""
     parts: tuple[str, ...] = ()
 
 
 class OwnRack(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """A rack of the reader that loses these feeds, or is worked on itself (no feeds)."""
+    """A rack of the reader: it loses these feeds, or a PDU (no feeds), or is `off` altogether."""
 
     name: str
     feeds: tuple[str, ...] = ()
+    off: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

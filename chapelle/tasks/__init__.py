@@ -2,13 +2,13 @@
 
 from invoke import Collection
 
-from chapelle.tasks import check, fabric, lab, netbox, provision, runs, snapshot
+from chapelle.tasks import check, fabric, lab, maintenance, netbox, provision, runs, snapshot
 
 
 def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
-    for noun in (netbox, snapshot, fabric, lab, runs):
+    for noun in (netbox, snapshot, fabric, lab, maintenance, runs):
         top.add_collection(Collection.from_module(noun))
     top.add_task(check.check)
     return top

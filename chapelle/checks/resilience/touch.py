@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import cast
 
 import msgspec
 
@@ -17,9 +18,9 @@ type Ports = dict[int, tuple[str, ...]]
 class Touched(msgspec.Struct, frozen=True, kw_only=True):
     """All by id.
 
-    `off`: devices that are elements, or stand in one. Other devices lose these ports: `cords` of
-    power, `links` of the network, `management`. `feeds` give no power any more; `racks` hold what
-    is off or have a feed or PDU that gives none, with the feeds.
+    `off`: devices that are elements, or stand in one. Other devices, PDUs too, lose these ports:
+    `cords` of power, `links` of the network, `management`. `feeds` give no power any more; `racks`
+    hold what is off or have a feed or PDU that gives none, with the feeds.
     """
 
     off: frozenset[int]
@@ -51,12 +52,14 @@ def touched(plant: Plant, elements: Collection[Element]) -> Touched:
             feeds.add(ref.id)
             if (rack := dc.power_feeds[ref.id].rack) is not None:
                 racks.setdefault(rack, set()).add(ref.id)
-        elif ref.endpoint == "dcim/power-ports":
-            port = dc.power_ports[ref.id]
-            if port.device not in out.devices:
-                cords[port.device].append(port.name)
         elif ref.endpoint == "dcim/devices" and (rack := dc.devices[ref.id].rack) is not None:
             racks.setdefault(rack, set())
+    for key, node in plant.power.numbers.items():
+        if key[0] != "port" or node not in out.nodes:
+            continue
+        port = dc.power_ports[cast("int", key[1])]
+        if port.device not in out.devices:
+            cords[port.device].append(port.name)
     links, management = _links(plant, out.devices, out.links)
     return Touched(
         off=out.devices,
