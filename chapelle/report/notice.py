@@ -18,7 +18,7 @@ from chapelle.report.text import clean, host_names, wrap
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAMES = 40  # of devices in a line of the text, as ranges
-_STOPS = frozenset({"off", "lost", "dark"})
+_STOPS = frozenset({"off", "lost"})
 
 
 def html(notice: Notice, language: str) -> str:
@@ -42,8 +42,7 @@ def files(notice: Notice) -> Iterator[tuple[str, str]]:
 
 
 def _wrapped(line: str) -> list[str]:
-    indent = " " * (len(line) - len(line.lstrip()))
-    return [indent + part for part in wrap(line.strip(), "  ")] if line.strip() else [""]
+    return wrap(line, "  " if line.startswith("- ") else "")
 
 
 def _render(template: str, notice: Notice, language: str) -> str:
@@ -115,17 +114,13 @@ def times(notice: Notice, said: Words) -> str:
     zone = ZoneInfo(notice.zone)
     starts, ends = notice.starts.astimezone(zone), notice.ends.astimezone(zone)
     place = notice.zone.rpartition("/")[2].replace("_", " ")
-    if starts.date() == ends.date():
-        told = said.same_day.format(
-            day=_day(starts, said), starts=f"{starts:%H:%M}", ends=f"{ends:%H:%M}"
-        )
-        offset = _offset(starts)
+    first, last = _day(starts, said), _day(ends, said)
+    if first == last:
+        told = said.same_day.format(day=first, starts=f"{starts:%H:%M}", ends=f"{ends:%H:%M}")
     else:
-        told = said.times.format(
-            starts=f"{_day(starts, said)} {starts:%H:%M}", ends=f"{_day(ends, said)} {ends:%H:%M}"
-        )
-        both = dict.fromkeys((_offset(starts), _offset(ends)))
-        offset = ", ".join(both)
+        told = said.times.format(starts=f"{first} {starts:%H:%M}", ends=f"{last} {ends:%H:%M}")
+    # Both, when clocks are changed in between.
+    offset = ", ".join(dict.fromkeys((_offset(starts), _offset(ends))))
     return f"{told} ({place}, {offset})"
 
 
