@@ -83,8 +83,11 @@ class Work(msgspec.Struct, frozen=True, kw_only=True, order=True):
     name: str = ""
 
 
+type DeviceEffect = Literal["off", "lost", "dark", "cord", "link", "management"]
+
+
 class OwnDevice(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """A device of the reader and what happens to it; `parts` are its own ports concerned.
+    """A device of the reader and one thing that happens to it; `parts` are its own ports concerned.
 
     `effect`: off (it is worked on itself), lost (it stops), dark (a PDU that gives no power), cord
     (it runs on its other supply), link (on its other network link), management (nobody reaches its
@@ -92,17 +95,21 @@ class OwnDevice(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """
 
     name: str
-    effect: Literal["off", "lost", "dark", "cord", "link", "management"]
+    effect: DeviceEffect
     rack: str = ""
     parts: tuple[str, ...] = ()
 
 
 class OwnRack(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """A rack of the reader: it loses these feeds, or a PDU (no feeds), or is `off` altogether."""
+    """A rack of the reader, and which of its feeds give no power.
+
+    `effect`: feeds (another one is left), pdu (its feeds live, a PDU does not), dark (no feed is
+    left), off (it is worked on itself).
+    """
 
     name: str
+    effect: Literal["feeds", "pdu", "dark", "off"]
     feeds: tuple[str, ...] = ()
-    off: bool = False
 
 
 class Notice(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from chapelle.report.text import clean, host_names, wrap
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAMES = 40  # of devices in a line of the text, as ranges
 _STOPS = frozenset({"off", "lost"})
+_RACK_STOPS = frozenset({"dark", "off"})
 
 
 def html(notice: Notice, language: str) -> str:
@@ -66,7 +67,10 @@ def _finalize(value: Any) -> Any:
 
 def _content(notice: Notice, said: Words) -> dict[str, Any]:
     stops = any(device.effect in _STOPS for device in notice.devices)
-    stops = stops or any(rack.off for rack in notice.racks)
+    stops = stops or any(rack.effect in _RACK_STOPS for rack in notice.racks)
+    halves = any(rack.effect == "feeds" for rack in notice.racks)
+    # Of what stands in racks and is not in NetBox, nobody can say that it keeps working.
+    calm = [said.nothing_to_do] if notice.devices or not halves else []
     return {
         "title": said.title.format(site=notice.site),
         "greeting": said.greeting.format(tenant=notice.tenant),
@@ -76,20 +80,23 @@ def _content(notice: Notice, said: Words) -> dict[str, Any]:
             f"{said.works.get(work.kind, said.other_work)} {work.name}".strip()
             for work in notice.works
         ],
-        "advice": said.to_do if stops else said.nothing_to_do,
+        "advice": [*([said.to_do] if stops else calm), *([said.racks_advice] if halves else [])],
         "stops": stops,
         "groups": list(_groups(notice)),
         "racks": [(rack.name, _rack(rack, said)) for rack in notice.racks],
-        "racks_advice": any(rack.feeds and not rack.off for rack in notice.racks),
         "people": _lines(notice.sender) or [said.no_contact],
         "to": _lines(notice.to),
     }
 
 
 def _rack(rack: OwnRack, said: Words) -> str:
-    if rack.off:
-        return said.rack_off
-    return said.rack_feeds.format(feeds=", ".join(rack.feeds)) if rack.feeds else said.rack_pdu
+    words_of = {
+        "feeds": said.rack_feeds,
+        "pdu": said.rack_pdu,
+        "dark": said.rack_dark,
+        "off": said.rack_off,
+    }
+    return words_of[rack.effect].format(feeds=", ".join(rack.feeds))
 
 
 def _lines(people: Iterable[Person]) -> list[str]:

@@ -36,6 +36,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     racks: str
     rack_feeds: str
     rack_pdu: str
+    rack_dark: str
     rack_off: str
     racks_advice: str
     feeds: str

@@ -81,20 +81,23 @@ def test_every_tenant_that_is_touched_gets_one_and_no_other() -> None:
 
 def test_it_says_what_happens_to_each_own_device() -> None:
     told = of("panel-a2-a,leaf-a2-1a")["ap-hp"]
-    found = {device.name: device for device in told.devices}
-    assert set(found) == {"compute-a2-01", "storage-a2-01", "pdu-a2-r07-a"}
-    assert found["compute-a2-01"].effect == "cord"
-    assert found["compute-a2-01"].parts == ("PSU1", "eno1")
-    assert found["pdu-a2-r07-a"].effect == "dark"
-    assert [(rack.name, rack.feeds, rack.off) for rack in told.racks] == [
-        ("A2-R07", ("A2-R07-A",), False)
+    found = [(device.name, device.effect, device.parts) for device in told.devices]
+    assert found == [
+        ("compute-a2-01", "cord", ("PSU1",)), ("compute-a2-01", "link", ("eno1",)),
+        ("pdu-a2-r07-a", "dark", ("inlet",)),
+        ("storage-a2-01", "cord", ("PSU1",)), ("storage-a2-01", "link", ("eno1",)),
+    ]  # fmt: skip
+    assert [(rack.name, rack.effect, rack.feeds) for rack in told.racks] == [
+        ("A2-R07", "feeds", ("A2-R07-A",))
     ]
     assert of("leaf-a2-1a")["ap-hp"].devices[0].effect == "link"
     assert of("oob-a2-1")["ap-hp"].devices[0].effect == "management"
     assert of("compute-a2-01")["ap-hp"].devices[0].effect == "off"
     both = of("panel-a2-a,panel-a2-b")["ap-hp"]
     assert {d.effect for d in both.devices if "pdu" not in d.name} == {"lost"}
-    assert of("A2-R07")["ap-hp"].racks[0].off
+    assert both.racks[0].effect == "dark"
+    assert of("A2-R07")["ap-hp"].racks[0].effect == "off"
+    assert of("pdu-a2-r07-a")["ap-hp"].racks[0].effect == "pdu"
 
 
 def test_a_device_in_a_rack_of_another_tenant_does_not_name_the_rack() -> None:
@@ -204,6 +207,10 @@ def test_times_are_told_with_their_days_and_offsets() -> None:
 def test_what_stops_is_said_first() -> None:
     quiet, stops = of("panel-a2-a")["ap-hp"], of("panel-a2-a,panel-a2-b")["ap-hp"]
     assert "You need do nothing" in report.text(quiet, "en")
+    unknown = of("panel-a2-a")["eau-de-paris"]  # a rack, and nothing of theirs in NetBox
+    assert "You need do nothing" not in report.text(unknown, "en")
+    assert "plugged into both feeds keeps working" in report.text(unknown, "en")
+    assert "plugged into both feeds" not in report.text(stops, "en")
     assert "Some of your equipment stops" in report.text(stops, "en")
     assert 'class="advice stops"' in report.html(stops, "fr")
 

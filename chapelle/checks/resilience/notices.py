@@ -6,6 +6,7 @@ reason stays out, since it may name anybody. Whoever shows a notice has nothing 
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
 
 import msgspec
 
@@ -14,7 +15,7 @@ from chapelle.checks.resilience.names import Index
 from chapelle.checks.resilience.touch import Touched, touched
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.maintenance import Notice, OwnDevice, OwnRack, Person, Work
+from chapelle.model.maintenance import DeviceEffect, Notice, OwnDevice, OwnRack, Person, Work
 from chapelle.model.resilience import Element, Outcome, Window
 
 ROLE = "operations"
@@ -87,16 +88,7 @@ def _notice(made: _Plan, tenant: r.Tenant) -> Notice:
         zone=made.zone,
         works=tuple(sorted({_work(dc, element, tenant) for element in made.elements})),
         devices=tuple(sorted(_devices(made, tenant))),
-        racks=tuple(
-            sorted(
-                OwnRack(
-                    name=dc.racks[rack].name,
-                    feeds=tuple(sorted(dc.power_feeds[feed].name for feed in feeds)),
-                    off=_is_off(made, dc.racks[rack]),
-                )
-                for rack, feeds in racks.items()
-            )
-        ),
+        racks=tuple(sorted(_rack(made, dc.racks[rack], feeds) for rack, feeds in racks.items())),
         feeds=tuple(sorted(dc.power_feeds[feed].name for feed in own_feeds)),
         to=_people(dc, "tenancy.tenant", tenant.id),
         sender=sender,
@@ -122,10 +114,22 @@ def _work(dc: Datacentre, element: Element, tenant: r.Tenant) -> Work:
     return Work(kind=element.kind)
 
 
-def _is_off(made: _Plan, rack: r.Rack) -> bool:
-    """Whether a rack is an element itself, or stands in one."""
+def _rack(made: _Plan, rack: r.Rack, feeds: frozenset[int]) -> OwnRack:
     places = {("dcim/racks", rack.id), ("dcim/locations", rack.location)}
-    return any((e.ref.endpoint, e.ref.id) in places for e in made.elements)
+    left = [
+        feed
+        for feed in made.dc.content.power_feeds
+        if feed.rack == rack.id and feed.status == "active" and feed.id not in feeds
+    ]
+    effect: Literal["feeds", "pdu", "dark", "off"]
+    if any((e.ref.endpoint, e.ref.id) in places for e in made.elements):
+        effect = "off"
+    elif feeds:
+        effect = "feeds" if left else "dark"
+    else:
+        effect = "pdu"
+    names = sorted(made.dc.power_feeds[feed].name for feed in feeds)
+    return OwnRack(name=rack.name, effect=effect, feeds=tuple(names))
 
 
 def _words(tenant: r.Tenant) -> Iterator[str]:
@@ -134,36 +138,38 @@ def _words(tenant: r.Tenant) -> Iterator[str]:
 
 
 def _devices(made: _Plan, tenant: r.Tenant) -> Iterator[OwnDevice]:
-    """The tenant's devices that are touched, each with the worst of what happens to it."""
-    dc, found = made.dc, made.touched
+    """The tenant's devices that are touched; twice where both power and network are."""
+    dc = made.dc
     lost = {each.id for each in made.outcome.lost}
-    for number in found.devices | lost:
+    for number in made.touched.devices | lost:
         device = dc.devices[number]
         if device.tenant != tenant.id:
             continue
-        cords, links = found.cords.get(number, ()), found.links.get(number, ())
-        parts = (*cords, *links)
-        if number in found.off:
-            effect, parts = "off", ()
-        elif number in lost:
-            effect = "lost"
-        elif cords:
-            inlets = made.plant.power.of_device.get(number, ())
-            effect = "dark" if inlets and len(cords) == len(inlets) else "cord"
-        elif links:
-            effect = "link"
-        else:
-            effect, parts = "management", found.management[number]
         rack = dc.racks.get(device.rack or 0)
-        yield msgspec.convert(
-            {
-                "name": dc.ref(device).name,
-                "effect": effect,
-                "rack": rack.name if rack and rack.tenant in (None, tenant.id) else "",
-                "parts": parts,
-            },
-            OwnDevice,
-        )
+        for effect, parts in _effects(made, number, lost=number in lost):
+            yield OwnDevice(
+                name=dc.ref(device).name,
+                effect=effect,
+                rack=rack.name if rack and rack.tenant in (None, tenant.id) else "",
+                parts=parts,
+            )
+
+
+def _effects(made: _Plan, device: int, *, lost: bool) -> list[tuple[DeviceEffect, tuple[str, ...]]]:
+    """What happens to a device, and which of its ports lead nowhere."""
+    found = made.touched
+    cords, links = found.cords.get(device, ()), found.links.get(device, ())
+    if device in found.off:
+        return [("off", ())]
+    if lost:
+        return [("lost", (*cords, *links))]
+    effects: list[tuple[DeviceEffect, tuple[str, ...]]] = []
+    if cords:
+        inlets = made.plant.power.of_device.get(device, ())
+        effects.append(("dark" if inlets and len(cords) == len(inlets) else "cord", cords))
+    if links:
+        effects.append(("link", links))
+    return effects or [("management", found.management[device])]
 
 
 def _people(dc: Datacentre, object_type: str, number: int) -> tuple[Person, ...]:
