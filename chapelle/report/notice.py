@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 from markupsafe import Markup
 
-from chapelle.model.maintenance import Notice, OwnDevice, OwnRack, Person
+from chapelle.model.maintenance import Notice, OwnRack, Person
 from chapelle.report.notice_words import LANGUAGES, Words, words
 from chapelle.report.text import clean, host_names, wrap
 
@@ -105,15 +105,18 @@ def _lines(people: Iterable[Person]) -> list[str]:
 
 
 def _groups(notice: Notice) -> Iterator[tuple[str, str, str, str]]:
-    """The devices to which the same happens in one rack: effect, rack, names, ports."""
-    groups: dict[tuple[int, str, tuple[str, ...]], list[OwnDevice]] = {}
-    order = ["off", "lost", "dark", "cord", "link", "management"]
+    """The devices to which the same happens in one rack: effect, rack, names, ports.
+
+    PDUs come last and all together: what they feed is said elsewhere.
+    """
+    order = ("off", "lost", "cord", "link", "management", "dark")
+    groups: dict[tuple[int, str, tuple[str, ...]], list[str]] = {}
     for device in notice.devices:
-        key = (order.index(device.effect), device.rack, device.parts)
-        groups.setdefault(key, []).append(device)
-    for (effect, rack, parts), devices in sorted(groups.items()):
-        names = host_names((device.name for device in devices), _NAMES)
-        yield order[effect], rack, names, ", ".join(parts)
+        rack = "" if device.effect == "dark" else device.rack
+        key = (order.index(device.effect), rack, device.parts)
+        groups.setdefault(key, []).append(device.name)
+    for (effect, rack, parts), names in sorted(groups.items()):
+        yield order[effect], rack, host_names(names, _NAMES), ", ".join(parts)
 
 
 def times(notice: Notice, said: Words) -> str:
