@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from chapelle.model.finding import ObjectRef
-from chapelle.model.resilience import Load, Lost, Outcome, Window
+from chapelle.model.resilience import Element, Load, Lost, Outcome, Window
 
 # -- may the elements be taken out? ---------------------------------------------------------------
 
@@ -50,11 +50,11 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def overloads(self) -> tuple[Load, ...]:
         """Every element that would be overloaded at some moment, at its worst."""
-        worst: dict[str, Load] = {}
+        worst: dict[Element, Load] = {}
         for load in (load for moment in self.moments for load in moment.overloads):
-            known = worst.get(str(load.element))
+            known = worst.get(load.element)
             if known is None or load.after > known.after:
-                worst[str(load.element)] = load
+                worst[load.element] = load
         return tuple(worst.values())
 
     @property

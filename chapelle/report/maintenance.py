@@ -58,8 +58,8 @@ def state(window: Window, now: datetime.datetime) -> str:
 def verdict_lines(verdict: Verdict) -> list[str]:
     """What a window would do: by tenant and rack the devices lost, then what is overloaded."""
     if verdict.harmless:
-        loads = {str(load.element) for moment_ in verdict.moments for load in moment_.outcome.loads}
-        return [f"nothing is lost, nothing overloaded; {plural(len(loads), 'load')} change"]
+        loads = {load.element for each in verdict.moments for load in each.outcome.loads}
+        return [f"nothing is lost, nothing overloaded; loads that change: {len(loads)}"]
     lines = [clean(f"no longer in NetBox: {ref.name}") for ref in verdict.missing]
     if verdict.windows:
         lines.append(f"out at the same time: {', '.join(verdict.windows)}")
