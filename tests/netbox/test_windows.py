@@ -534,7 +534,7 @@ def test_the_commands_print_json_and_end_with_their_codes(rig: Rig, tmp_path: Pa
     assert "compute-a2-01" in {lost["name"] for lost in told["lost"]}
     (listed,) = json.loads(rig.command("maintenance.list", "--json").stdout)
     assert (listed["id"], listed["state"], listed["over"]) == (window, "planned", False)
-    checked = rig.command("maintenance.check", window, "--json")
+    checked = rig.command("maintenance.check", f"--window={window}", "--json")
     assert checked.returncode == 0
     assert json.loads(checked.stdout)["verdict"]["harmless"] is True
     opened = json.loads(rig.command("maintenance.open", window, "--yes", "--json").stdout)
@@ -557,7 +557,7 @@ def test_check_ends_with_99_on_a_conflict(rig: Rig) -> None:
     pdu = rig.id_of("dcim/devices", "pdu-a2-r01-b")
     rig.put(f"dcim/devices/{pdu}", status="offline")
     try:
-        for words in ((), (window.id,)):
+        for words in ((), (f"--window={window.id}",)):
             done = rig.command("maintenance.check", *words)
             assert done.returncode == ExitCode.FINDINGS, done.stderr
             assert "compute-a2-01" in done.stdout
