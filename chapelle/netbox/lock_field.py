@@ -28,7 +28,7 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     expires: datetime.datetime
 
 
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
+class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who holds the lock. `process` is its identity; `nonce` tells holds apart.
 
     Maintenance windows hold one together: `windows` are their shares, and no process renews it.
@@ -108,7 +108,7 @@ class Field:
         answer = self._session.patch(
             self._url(slug),
             params={"fields": "id,custom_fields"},  # what `fields` leaves out is not written
-            json={"custom_fields": {FIELD: _plain(holder)}},
+            json={"custom_fields": {FIELD: msgspec.to_builtins(holder)}},
             headers={"If-Match": aisle.etag},
         )
         require(answer, 200, 412)
@@ -179,10 +179,3 @@ def netbox_time(headers: Mapping[str, str]) -> datetime.datetime:
 def clock(time: datetime.datetime) -> str:
     """A time as messages tell it."""
     return time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _plain(holder: Holder | None) -> Any:
-    plain = msgspec.to_builtins(holder)
-    if holder and not holder.windows:
-        del plain["windows"]
-    return plain

@@ -158,15 +158,16 @@ def test_local_times_are_those_of_the_site(rig: Rig) -> None:
     (site,) = get_json(rig.reader, "dcim/sites/")["results"]
     year = EARLIER.year + 1
     local = {"starts": f"{year}-07-03T08:00", "ends": f"{year}-07-03T09:00"}
-    assert (
-        rig.plan("panel-a2-a", 0, 0, **local).starts.isoformat() == f"{year}-07-03T08:00:00+02:00"
-    )
+    first = rig.plan("panel-a2-a", 0, 0, **local).starts
+    assert first.isoformat() == f"{year}-07-03T08:00:00+02:00"
     rig.put(f"dcim/sites/{site['id']}", time_zone="Indian/Reunion")
-    far = rig.windows()[rig.plan("panel-a1-a", 0, 0, **local).id].starts
+    try:
+        far = rig.windows()[rig.plan("panel-a1-a", 0, 0, **local).id].starts
+        kept = rig.plan("panel-a1-a", 0, 0, **local, zone="UTC").starts
+    finally:
+        rig.put(f"dcim/sites/{site['id']}", time_zone="Europe/Paris")
     assert (far.hour, far.utcoffset()) == (8, datetime.timedelta(hours=4))
-    kept = rig.plan("panel-a1-a", 0, 0, **local, zone="UTC")
-    assert kept.starts.utcoffset() == datetime.timedelta(0)
-    rig.put(f"dcim/sites/{site['id']}", time_zone="Europe/Paris")
+    assert kept.utcoffset() == datetime.timedelta(0)
 
 
 def test_what_would_do_harm_is_refused_and_nothing_is_written(rig: Rig) -> None:
