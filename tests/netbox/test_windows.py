@@ -162,7 +162,8 @@ def test_local_times_are_those_of_the_site(rig: Rig) -> None:
     assert first.isoformat() == f"{year}-07-03T08:00:00+02:00"
     rig.put(f"dcim/sites/{site['id']}", time_zone="Indian/Reunion")
     try:
-        far = rig.windows()[rig.plan("panel-a1-a", 0, 0, **local).id].starts
+        planned = rig.plan("panel-a1-a", 0, 0, **local).id
+        far = rig.windows()[planned].starts
         kept = rig.plan("panel-a1-a", 0, 0, **local, zone="UTC").starts
     finally:
         rig.put(f"dcim/sites/{site['id']}", time_zone="Europe/Paris")
