@@ -169,36 +169,49 @@ def open_(
     with Session(access(settings, "write")) as session:
         calendar = Calendar(session)
         window, _ = calendar.find(window_id)
-        now = calendar.now()
-        _require_openable(window, now, early)
-        plant, _ = _plant(settings, say)
+        _require_openable(window, calendar.now(), early)
+        seen = snapshot.take(settings, say)
+        plant = Plant(Datacentre(seen.snapshot))
         if window.state == "planned":
-            _judge(plant, window, now, _known(calendar))
+            _judge(plant, window, calendar.now(), _known(calendar))
         aisles = _aisles(plant, window)
         confirm(window, aisles)
-        share = Share(
-            window=window.id,
-            owner=window.owner,
-            reason=window.reason,
-            since=now,
-            expires=window.ends,
-        )
-        taken = window_lock.take(session, aisles, share, say)
-
-        def edit(current: Window, others: Known) -> Window:
-            _require_openable(current, now, early)
-            if current.state == "planned":
-                _judge(plant, current, now, others)
-            return msgspec.structs.replace(current, state="open")
-
+        taken = window_lock.take(session, aisles, _share(window, calendar.now()), say)
         try:
-            window = calendar.change(window_id, edit)
+            if snapshot.moved(settings, seen.meta.mark):  # while we asked
+                plant, _ = _plant(settings, say)
+            opened = calendar.change(window_id, _opening(plant, calendar.now(), early))
         except (RefusedError, InputError):  # and so it is not open
             window_lock.release(session, window_id, taken)
             raise
-        why = f" Early: {early.strip()}." if early and now < window.starts else ""
-        _note(calendar, window, "opened", say, why)
-    return window, aisles
+        early_because = early.strip() if early and calendar.now() < window.starts else ""
+        why = f" Early: {early_because}." if early_because else ""
+        _note(calendar, opened, "opened", say, why)
+    return opened, aisles
+
+
+def _share(window: Window, now: datetime.datetime) -> Share:
+    return Share(
+        window=window.id,
+        owner=window.owner,
+        reason=window.reason,
+        since=now,
+        expires=window.ends,
+    )
+
+
+def _opening(
+    plant: Plant, now: datetime.datetime, early: str | None
+) -> Callable[[Window, Known], Window]:
+    """What makes a planned window an open one, if that is still right with all windows by then."""
+
+    def edit(current: Window, others: Known) -> Window:
+        _require_openable(current, now, early)
+        if current.state == "planned":
+            _judge(plant, current, now, others)
+        return msgspec.structs.replace(current, state="open")
+
+    return edit
 
 
 def close(settings: Settings, window_id: str, say: Say) -> tuple[Window, tuple[str, ...]]:

@@ -396,6 +396,22 @@ def test_opening_judges_again_with_what_is_out_now(rig: Rig) -> None:
     assert not maintenance.check(rig.settings, None, rig.said.append).findings
 
 
+def test_what_fails_while_the_operator_thinks_counts(rig: Rig) -> None:
+    window = rig.plan("pdu-a2-r01-a", -1, 4)
+    pdu = rig.id_of("dcim/devices", "pdu-a2-r01-b")
+
+    def meanwhile(*_: Any) -> None:
+        rig.put(f"dcim/devices/{pdu}", status="failed")
+
+    try:
+        with pytest.raises(HarmError):
+            maintenance.open_(rig.settings, window.id, meanwhile, rig.said.append)
+    finally:
+        rig.put(f"dcim/devices/{pdu}", status="active")
+    assert rig.locks()["aisle-2"] is None
+    assert rig.windows()[window.id].state == "planned"
+
+
 def test_a_no_changes_nothing(rig: Rig) -> None:
     window = rig.plan("panel-a2-a", -1, 4)
     done = rig.command("maintenance.open", window.id)  # nobody to ask
