@@ -9,51 +9,22 @@ NetBox's (the header Date), so controllers' clocks need not agree.
 
 import contextlib
 import datetime
-import email.utils
 import logging
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from time import monotonic
-from typing import Any
-
-import msgspec
-import requests
 
 from chapelle import process
-from chapelle.errors import ChapelleError, InputError, LockedError
-from chapelle.netbox.access import Session, UnreachableError, access, get_json, require
+from chapelle.errors import ChapelleError, LockedError
+from chapelle.netbox.access import Session, UnreachableError, access
+from chapelle.netbox.lock_field import ATTEMPTS, FIELD, Aisle, Field, Holder, clock, locked
 from chapelle.settings import Settings
 
-FIELD = "chapelle_lock"
-ATTEMPTS = 10
 RELEASE_PATIENCE = 20.0  # seconds; after that the expiry does it
 
 Say = Callable[[str], None]
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """Who holds the lock. `process` is its identity; `nonce` tells holds apart."""
-
-    run: str
-    owner: str
-    host: str
-    process: str
-    reason: str
-    nonce: str
-    since: datetime.datetime
-    expires: datetime.datetime
-
-
-class Aisle(msgspec.Struct, frozen=True, kw_only=True):
-    """A location as read: who holds it, the ETag of that reading and NetBox's time then."""
-
-    id: int
-    name: str
-    holder: Holder | None
-    etag: str
-    now: datetime.datetime
 
 
 class Lock:
@@ -66,10 +37,10 @@ class Lock:
         self.run = run
         self.reason = reason
         self.ttl = ttl
-        self._session = session
+        self._field = Field(session)
         self._say = say
         self._nonce = secrets.token_hex(8)
-        self._ids: dict[str, int] = {}
+        self._found: list[str] = []
         self._since: datetime.datetime | None = None
         self._renewed = monotonic()
         self._lost: LockedError | None = None
@@ -108,7 +79,8 @@ class Lock:
         """
         try:
             for slug in self.slugs:
-                self._ids[slug] = self._find(slug)
+                self._field.find(slug)
+                self._found.append(slug)
                 self._take(slug)
         except BaseException:
             self.release()
@@ -121,7 +93,7 @@ class Lock:
         if self._thread.is_alive():
             self._thread.join()
         deadline = monotonic() + RELEASE_PATIENCE
-        for slug in self._ids:
+        for slug in self._found:
             try:
                 _patiently(lambda slug=slug: self._give_up(slug), deadline)  # type: ignore[misc]
             except ChapelleError as error:
@@ -130,59 +102,28 @@ class Lock:
                     f"within {self.ttl:.0f} s"
                 )
 
-    def _find(self, slug: str) -> int:
-        found = get_json(self._session, "dcim/locations/", {"slug": slug, "fields": "id"})
-        if found["count"] != 1:
-            raise InputError(
-                f"{slug} is not the slug of one location.",
-                where="NetBox, locations",
-                expected="one location",
-                found=f"{found['count']}",
-                remedy="see `invoke check`; an aisle is a location",
-            )
-        return int(found["results"][0]["id"])
-
-    def _read(self, slug: str) -> Aisle:
-        answer = self._session.get(self._url(slug), params={"fields": "id,name,custom_fields"})
-        require(answer, 200)
-        content = answer.json()
-        if FIELD not in content["custom_fields"]:
-            raise InputError(
-                f"NetBox has no custom field {FIELD} for locations, which holds the lock.",
-                where=self._session.granted.url,
-                expected=f"a custom field {FIELD} of type JSON",
-                remedy="run `invoke netbox.seed`, or add the field (docs/your-own-netbox.md)",
-            )
-        return Aisle(
-            id=content["id"],
-            name=content["name"],
-            holder=_holder(content["custom_fields"][FIELD], content["name"]),
-            etag=answer.headers["ETag"],
-            now=_netbox_time(answer),
-        )
-
     def _take(self, slug: str) -> None:
         for _ in range(ATTEMPTS):
             read = monotonic()  # before: what expires is counted from NetBox's time of reading
-            aisle = self._read(slug)
+            aisle = self._field.read(slug)
             held_by = aisle.holder
             if held_by and held_by.nonce != self._nonce:
                 self._require_free(slug, aisle, held_by)
             self._since = self._since or aisle.now
-            if self._write(slug, aisle, self._claim(aisle.now)):
+            if self._field.write(slug, aisle, self._claim(aisle.now)):
                 self._renewed = read
                 return
-        raise self._contended(slug)
+        raise self._field.contended(slug)
 
     def _require_free(self, slug: str, aisle: Aisle, other: Holder) -> None:
         """Make sure that the other's lock may be taken over; say why."""
         told = f"{aisle.name}: taking over the lock of run {other.run} ({other.owner})"
         if aisle.now >= other.expires:
-            self._say(f"{told}, which expired at {_clock(other.expires)}")
+            self._say(f"{told}, which expired at {clock(other.expires)}")
         elif other.run == self.run and _is_dead(other):
             self._say(f"{told}, whose process is gone")
         else:
-            raise _locked(slug, aisle.name, other)
+            raise locked(slug, aisle.name, other)
 
     def _keep(self) -> None:
         """Renew until told to stop, and notice when the lock is no longer ours."""
@@ -204,32 +145,21 @@ class Lock:
 
     def _renew(self, slug: str) -> None:
         for _ in range(ATTEMPTS):
-            aisle = self._read(slug)
+            aisle = self._field.read(slug)
             if aisle.holder is None or aisle.holder.nonce != self._nonce:
                 raise _taken_away(slug, aisle)
-            if self._write(slug, aisle, self._claim(aisle.now)):
+            if self._field.write(slug, aisle, self._claim(aisle.now)):
                 return
-        raise self._contended(slug)
+        raise self._field.contended(slug)
 
     def _give_up(self, slug: str) -> None:
         for _ in range(ATTEMPTS):
-            aisle = self._read(slug)
+            aisle = self._field.read(slug)
             if aisle.holder is None or aisle.holder.nonce != self._nonce:
                 return
-            if self._write(slug, aisle, None):
+            if self._field.write(slug, aisle, None):
                 return
-        raise self._contended(slug)
-
-    def _write(self, slug: str, aisle: Aisle, holder: Holder | None) -> bool:
-        """Compare and swap; False when the location changed since it was read."""
-        answer = self._session.patch(
-            self._url(slug),
-            params={"fields": "id,custom_fields"},  # what `fields` leaves out is not written
-            json={"custom_fields": {FIELD: msgspec.to_builtins(holder)}},
-            headers={"If-Match": aisle.etag},
-        )
-        require(answer, 200, 412)
-        return answer.status_code == 200
+        raise self._field.contended(slug)
 
     def _claim(self, now: datetime.datetime) -> Holder:
         host = socket.gethostname()
@@ -242,16 +172,6 @@ class Lock:
             nonce=self._nonce,
             since=self._since or now,
             expires=now + datetime.timedelta(seconds=self.ttl),
-        )
-
-    def _url(self, slug: str) -> str:
-        return f"{self._session.granted.url}/api/dcim/locations/{self._ids[slug]}/"
-
-    def _contended(self, slug: str) -> ChapelleError:
-        return ChapelleError(
-            f"Location {slug} changed each of {ATTEMPTS} times that we tried to write its lock.",
-            where=self._session.granted.url,
-            remedy="see its change log in NetBox for who writes it, then try again",
         )
 
 
@@ -298,41 +218,14 @@ def _patiently(action: Callable[[], None], deadline: float) -> None:
             threading.Event().wait(1.0)
 
 
-def _holder(value: Any, name: str) -> Holder | None:
-    if value is None:
-        return None
-    try:
-        return msgspec.convert(value, Holder)
-    except msgspec.ValidationError as error:
-        raise InputError(
-            f"The custom field {FIELD} of {name} holds something that is no lock.",
-            where=f"NetBox, location {name}",
-            expected="what chapelle writes there, or nothing",
-            found=str(error),
-            remedy="empty the field in NetBox when no run is at work there",
-        ) from error
-
-
 def _is_dead(other: Holder) -> bool:
     """Whether the holder's process is known to be gone: a boot or a process of this machine."""
     return other.host == socket.gethostname() and not process.alive(other.process)
 
 
-def _locked(slug: str, name: str, other: Holder) -> LockedError:
-    expires = _clock(other.expires)
-    return LockedError(
-        f"{name} is locked by {other.owner}.",
-        where=f"location {slug} in NetBox, custom field {FIELD}",
-        expected="nobody at work there",
-        found=f"run {other.run} ({other.reason}) since {_clock(other.since)}, until {expires} "
-        "unless renewed",
-        remedy=f"wait for it; if it died, resume it (--resume={other.run}) or wait until {expires}",
-    )
-
-
 def _taken_away(slug: str, aisle: Aisle) -> LockedError:
     if aisle.holder:
-        found = f"run {aisle.holder.run} of {aisle.holder.owner} since {_clock(aisle.holder.since)}"
+        found = f"run {aisle.holder.run} of {aisle.holder.owner} since {clock(aisle.holder.since)}"
     else:
         found = "no lock: somebody removed it"
     return LockedError(
@@ -342,14 +235,3 @@ def _taken_away(slug: str, aisle: Aisle) -> LockedError:
         found=found,
         remedy="find out who works there before going on",
     )
-
-
-def _netbox_time(answer: requests.Response) -> datetime.datetime:
-    try:
-        return email.utils.parsedate_to_datetime(answer.headers["Date"]).astimezone(datetime.UTC)
-    except (KeyError, ValueError):
-        return datetime.datetime.now(datetime.UTC)
-
-
-def _clock(time: datetime.datetime) -> str:
-    return time.astimezone(datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

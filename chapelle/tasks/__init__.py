@@ -6,6 +6,7 @@ from chapelle.tasks import (
     check,
     fabric,
     lab,
+    maintenance,
     netbox,
     provision,
     resilience,
@@ -18,7 +19,7 @@ from chapelle.tasks import (
 def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
-    for noun in (netbox, snapshot, resilience, fabric, lab, runs):
+    for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs):
         top.add_collection(Collection.from_module(noun))
     top.add_task(check.check)
     top.add_task(rolling.reboot)

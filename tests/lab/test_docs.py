@@ -1,7 +1,8 @@
 """Every command that the how-tos give is typed here, as they give it, from top to bottom.
 
 `provision --aisle=2` of the README runs on one rack here, because the whole aisle has a test of its
-own. The commands of your-own-servers.md have theirs in test_own_servers.py.
+own. The commands of your-own-servers.md have theirs in test_own_servers.py, and those of
+maintenance.md in tests/netbox/test_windows.py.
 """
 
 import os
@@ -29,7 +30,7 @@ HOW_TOS = (
     "reboot-and-patch.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
-ELSEWHERE = {"your-own-servers.md"}  # test_own_servers.py
+ELSEWHERE = {"your-own-servers.md", "maintenance.md"}  # test_own_servers.py, test_windows.py
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
 

@@ -185,6 +185,14 @@ class Plant:
             ),
         )
 
+    def out(self, elements: Collection[Element]) -> Out:
+        """Everything that these elements take with them: all that they feed and nothing else does.
+
+        Devices are those that are elements, or stand in them.
+        """
+        out = self._parts(elements)
+        return msgspec.structs.replace(out, nodes=frozenset(self._without(out.nodes)[0]))
+
     def _without(self, nodes: Collection[int]) -> tuple[set[int], dict[int, int | None]]:
         """The nodes that die with these, and of those that live on fed otherwise, by what."""
         power, state = self.power, self.state
