@@ -43,7 +43,7 @@ SHARED = ("tags", "tenants", "tenant_groups", "device_types", "device_roles", "m
 NAMED = frozenset({"sites", "devices"})
 APART = 1_000_000  # ids from copy to copy
 EACH = 300  # servers of one copy
-TODAY = datetime.date(2026, 1, 1)
+NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 
 # Servers: seconds and mebibytes at the most.
 GOALS: dict[int, tuple[float, float | None]] = {300: (1.0, None), 30_000: (60.0, 2048.0)}
@@ -91,7 +91,7 @@ def work(dc: Datacentre) -> tuple[float, float, int]:
     began = time.perf_counter()
     plant = Plant(dc)
     middle = time.perf_counter()
-    verdict = check(plant, TODAY)
+    verdict = check(plant, NOW)
     assert not verdict.findings, "the reference datacentre bears the loss of anything"
     return middle - began, time.perf_counter() - middle, verdict.elements
 

@@ -12,6 +12,7 @@ import msgspec
 
 from chapelle import process
 from chapelle.checks.resilience import windows as judging
+from chapelle.checks.resilience.check import WINDOW
 from chapelle.checks.resilience.loss import Plant
 from chapelle.checks.resilience.names import Index, find_all
 from chapelle.checks.resilience.notices import notices as notices_of
@@ -28,8 +29,6 @@ from chapelle.netbox.lock_field import Share
 from chapelle.netbox.windows import Calendar, Known, Page
 from chapelle.run import zoned
 from chapelle.settings import Settings
-
-RULE = "maintenance-window"
 
 type Say = Callable[[str], None]
 type Confirm = Callable[[Window, tuple[str, ...]], None]
@@ -301,7 +300,7 @@ def check(settings: Settings, window_id: str | None, say: Say) -> Checked:
         known = _known(calendar)
     findings = tuple(
         Finding(
-            rule=RULE,
+            rule=WINDOW,
             severity="error",
             objects=fault.objects,
             expected=fault.expected,

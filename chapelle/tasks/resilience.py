@@ -30,7 +30,7 @@ def check(_context: object, snapshot: str | None = None, json: bool = False) -> 
     from chapelle.report import resilience
 
     judged, base = read_or_take(snapshot)
-    verdict = judge(Plant(Datacentre(judged)), datetime.datetime.now(datetime.UTC).date())
+    verdict = judge(Plant(Datacentre(judged)), datetime.datetime.now(datetime.UTC))
     if json:
         print_json(resilience.verdict_document(verdict, judged.hash, base))
     else:

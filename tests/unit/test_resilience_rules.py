@@ -15,17 +15,17 @@ from chapelle.checks.resilience.loss import Plant
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.records import Content, Termination
-from chapelle.model.resilience import BANKS, SOURCES, WAIVERS, Verdict
+from chapelle.model.resilience import BANKS, SOURCES, WAIVERS, WINDOWS, Verdict
 from chapelle.model.snapshot import Snapshot
 
-TODAY = datetime.date(2026, 11, 27)
+NOW = datetime.datetime(2026, 11, 27, 12, tzinfo=datetime.UTC)
 SERVER = "compute-a2-01"
 
 type Edit = Callable[[Content], Content]
 
 
 def verdict_of(content: Content) -> Verdict:
-    return check(Plant(Datacentre(Snapshot(content))), TODAY)
+    return check(Plant(Datacentre(Snapshot(content))), NOW)
 
 
 def found(content: Content) -> dict[str, list[str]]:
@@ -494,3 +494,28 @@ def test_what_is_offline_already_counts_as_out() -> None:
     assert rules["single-point-of-failure"] == ["leaf-a2-1a"]
     content = edited(reference.content(), "power_feeds", named("A2-R01-A"), status="failed")
     assert "pdu-a2-r01-b" in found(content)["single-point-of-failure"]
+
+
+def window(number: int, element: tuple[str, int, str], hours: tuple[int, int]) -> dict[str, Any]:
+    endpoint, object_id, name = element
+    starts, ends = (f"2026-12-03T{hour:02d}:00:00+01:00" for hour in hours)
+    return {
+        "id": f"MW-2026-{number:04d}",
+        "elements": [{"endpoint": endpoint, "id": object_id, "name": name}],
+        "starts": starts, "ends": ends, "owner": "Ops", "reason": "Yearly check",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("hours", "rules"), [((9, 11), {"maintenance-window"}), ((12, 14), set())])
+def test_overlapping_windows_that_take_both_sides_are_found(
+    hours: tuple[int, int], rules: set[str]
+) -> None:
+    content = reference.content()
+    panels = {p.name: p.id for p in content.power_panels}
+    a, b = (("dcim/power-panels", panels[n], n) for n in ("panel-a2-a", "panel-a2-b"))
+    site = content.sites[0]
+    fields = {**site.custom_fields, WINDOWS: [window(1, a, (8, 12)), window(2, b, hours)]}
+    assert (
+        found(edited(content, "sites", lambda s: s.id == site.id, custom_fields=fields)).keys()
+        == rules
+    )

@@ -7,7 +7,7 @@ is modelled.
 import datetime
 from collections.abc import Callable, Iterator, Sequence
 
-from chapelle.checks.resilience import rules_network, rules_power, rules_space
+from chapelle.checks.resilience import rules_network, rules_power, rules_space, windows
 from chapelle.checks.resilience.loss import Plant
 from chapelle.checks.resilience.subject import Subject
 from chapelle.checks.rules.scene import Fault
@@ -49,6 +49,9 @@ EXPLAINING = {
     "leaf-diversity": True,
 }
 
+# What is wrong with maintenance windows; `maintenance.check` tells it too.
+WINDOW = "maintenance-window"
+
 WAIVER_EXPIRED, WAIVER_UNUSED = "waiver-expired", "waiver-unused"
 
 # What no NetBox says. A site may be as resilient as it likes here: nobody has looked.
@@ -61,12 +64,12 @@ NOT_MODELLED = (
 )
 
 
-def check(plant: Plant, today: datetime.date) -> Verdict:
+def check(plant: Plant, now: datetime.datetime) -> Verdict:
     """Everything that a loss of one element would harm, and what else breaks the rules.
 
     Arguments:
         plant: the datacentre.
-        today: the day by which waivers have expired.
+        now: the time, with its zone, by which waivers have expired and windows are over.
     """
     subject = Subject(plant)
     explained: set[tuple[int, bool]] = set()
@@ -77,7 +80,8 @@ def check(plant: Plant, today: datetime.date) -> Verdict:
             if name in EXPLAINING:
                 explained.add((fault.objects[0].id, EXPLAINING[name]))
         subject.explained = frozenset(explained)
-    kept, waived = _waive(plant, findings, today)
+    findings += [_finding(WINDOW, "error", fault) for fault in windows.conflicts(plant, now)]
+    kept, waived = _waive(plant, findings, now.date())
     return Verdict(
         findings=tuple(sorted(kept, key=lambda f: (f.severity, f.rule, f.objects))),
         waived=waived,

@@ -77,12 +77,12 @@ def _links(
     network = plant.network
     gone = set(cut)
     for device in off:
-        gone.update(network.of_device.get(device, ()), network.managed_by.get(device, ()))
+        gone.update(network.of_device.get(device, ()), network.of_management.get(device, ()))
     links: dict[int, list[str]] = defaultdict(list)
     management: dict[int, list[str]] = defaultdict(list)
     for number in gone:
         link = network.links[number]
-        table = management if link.management else links
+        table = management if link.managed else links
         for end, port in zip(link.ends, link.ports, strict=True):
             if end not in off:
                 table[end].append(plant.dc.interfaces[port].name)
