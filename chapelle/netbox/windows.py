@@ -165,25 +165,25 @@ class Calendar:
         looks last sees the other's, and takes another one; nobody has been told of it yet.
         """
         while True:
-            pages = self.pages()
-            elsewhere = [w for page in pages if page.site != site for w in page.windows]
+            elsewhere = [w for page in self.pages() if page.site != site for w in page.windows]
             if all(other.id != window.id for other in elsewhere):
                 return window
             sleep(random.uniform(0, 0.2))  # noqa: S311 - not a secret
-            own = next(page.windows for page in pages if page.site == site)
-            fresh = next_id([*own, *elsewhere], self.now().year)
-            renamed = msgspec.structs.replace(window, id=fresh)
+            made = [window]
+            year = self.now().year
 
             def edit(
                 own: tuple[Window, ...],
-                _known: Known,
+                known: Known,
                 old: Window = window,
-                new: Window = renamed,
+                made: list[Window] = made,
+                year: int = year,
             ) -> tuple[Window, ...]:
-                return tuple(new if w == old else w for w in own)
+                made.append(msgspec.structs.replace(old, id=next_id(known, year)))
+                return tuple(made[-1] if w == old else w for w in own)
 
             self._swap(site, edit)
-            window = renamed
+            window = made[-1]
 
     def _page(self, site: Json, etag: str) -> Page:
         fields = site["custom_fields"]
