@@ -18,6 +18,7 @@ removed at the end.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -55,6 +56,8 @@ def main() -> None:
     parser.add_argument("--aisles", default="1,2,3,4", help="the aisles whose switches take part")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each")
     wanted = parser.parse_args()
+    # Whoever ends us early, such as timeout(1), wants 38 switches to end as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     programs = environment.programs(Settings.load(), say)
     with tempfile.TemporaryDirectory(prefix="chapelle-bench-") as folder:
         settings = Settings.load({**os.environ, "CHAPELLE_STATE": folder})
