@@ -1,17 +1,13 @@
 """The aisles as a picture (SVG): what is out, what goes dark, what goes on with half, by rack."""
 
 from collections.abc import Collection
-from pathlib import Path
 
-import jinja2
 import msgspec
 
 from chapelle.model import records as r
 from chapelle.model.datacentre import POWER_ROLES, Datacentre
 from chapelle.model.resilience import Outcome
-from chapelle.report.text import clean
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from chapelle.report import pages
 
 # Racks in one row of the picture.
 RACKS_A_ROW = 12
@@ -67,23 +63,19 @@ def draw(dc: Datacentre, outcome: Outcome, shares: dict[int, float]) -> str:
         outcome: what the loss does.
         shares: for each PDU by its id, what it carries then, as a share of what it may.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: clean(value) if isinstance(value, str) else value,
-    )
     views = aisles(dc, outcome, shares)
-    return environment.get_template("elevation.svg").render(
-        title=", ".join(f"{e.kind} {e.name}" for e in outcome.elements),
-        aisles=views,
-        states=STATES,
-        per_row=RACKS_A_ROW,
-        harmless=outcome.harmless,
-        lost=len(outcome.lost),
-        overloads=len(outcome.overloads),
+    return (
+        pages.environment()
+        .get_template("elevation.svg")
+        .render(
+            title=", ".join(f"{e.kind} {e.name}" for e in outcome.elements),
+            aisles=views,
+            states=STATES,
+            per_row=RACKS_A_ROW,
+            harmless=outcome.harmless,
+            lost=len(outcome.lost),
+            overloads=len(outcome.overloads),
+        )
     )
 
 

@@ -6,19 +6,14 @@ is escaped, and the page's own content security policy forbids scripts and reque
 
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import msgspec
-from markupsafe import Markup
 
 from chapelle.model.outcome import HOST_OUTCOMES, Change, HostResult, RunResult, StepResult
-from chapelle.report import analysis
+from chapelle.report import analysis, pages
 from chapelle.report.summary import headline
-from chapelle.report.text import BAD_OUTCOMES, clean, duration, host_names, moment
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from chapelle.report.text import BAD_OUTCOMES, duration, host_names, moment
 
 # Racks are drawn with this many units at least; NetBox's default height of a rack.
 _RACK_UNITS = 42
@@ -76,24 +71,10 @@ def render(result: RunResult, *, netbox_url: str = "") -> str:
         result: the run.
         netbox_url: NetBox's address, for links to devices; without one there are none.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
+    environment = pages.environment(multiline=True)
     environment.filters |= {"duration": duration, "host_names": host_names}
     template = environment.get_template("report.html")
     return template.render(_content(result, netbox_url))
-
-
-def _finalize(value: Any) -> Any:
-    """What has no place in HTML, control characters, is replaced; markup is made by us alone."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return clean(value, multiline=True)
-    return value
 
 
 def _content(result: RunResult, netbox_url: str) -> dict[str, Any]:

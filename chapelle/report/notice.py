@@ -5,18 +5,14 @@ A notice shows what `model.maintenance.Notice` holds, all of which its reader ma
 
 import datetime
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import jinja2
-from markupsafe import Markup
-
 from chapelle.model.maintenance import Notice, OwnRack, Person
+from chapelle.report import pages
 from chapelle.report.notice_words import LANGUAGES, Words, words
-from chapelle.report.text import clean, host_names, wrap
+from chapelle.report.text import host_names, wrap
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _NAMES = 40  # of devices in a line of the text, as ranges
 _STOPS = frozenset({"off", "lost"})
 _RACK_STOPS = frozenset({"dark", "off"})
@@ -47,22 +43,11 @@ def _wrapped(line: str) -> list[str]:
 
 
 def _render(template: str, notice: Notice, language: str) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=template.endswith(".html"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_finalize,
-    )
+    environment = pages.environment()
     said = words(language)
     return environment.get_template(template).render(
         notice=notice, w=said, language=language, **_content(notice, said)
     )
-
-
-def _finalize(value: Any) -> Any:
-    return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _content(notice: Notice, said: Words) -> dict[str, Any]:

@@ -103,7 +103,7 @@ def test_drift_names_what_was_spoiled_and_provision_mends_it(installation: Setti
     assert invoke(installation, "drift", "--aisle=2").returncode == 0
 
 
-@pytest.mark.slow  # test_rolling.py does the same on three servers
+@pytest.mark.slow  # test_reboot_patch.py does the same on three servers
 def test_an_aisle_restarts_and_breaks_no_rule_at_any_moment(installation: Settings) -> None:
     """The journal says when each server was out; the graph says what that did."""
     done = invoke(installation, "reboot", "--aisle=2", "--json")

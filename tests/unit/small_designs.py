@@ -28,9 +28,9 @@ def small(aisles: int, chosen: Mapping[int, Mapping[str, int]]) -> Design:
     )
 
 
-def tiny(servers: Mapping[str, int]) -> Design:
-    """One rack with these servers, and the three switches that they hang on."""
-    made = small(1, {1: servers})
+def tiny(servers: Mapping[str, int], aisles: int = 1) -> Design:
+    """One rack an aisle with these servers, and the three switches that they hang on."""
+    made = small(aisles, {1: servers})
     network = made.network
     known = {switch.name: switch for switch in network.switches}
     switches = [
