@@ -164,11 +164,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found: findings, errors first; what is waived; what nobody has looked at.
 
     `elements` were taken out in turn, while `devices` were watched: those that draw power or have a
-    link.
+    link. `down` is what was out before: failed, offline, or not in use yet.
     """
 
     findings: tuple[Finding, ...]
     waived: tuple[Waived, ...]
     elements: int
     devices: int
+    down: tuple[Element, ...]
     not_modelled: tuple[str, ...]

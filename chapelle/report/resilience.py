@@ -8,7 +8,7 @@ import msgspec
 
 from chapelle.model.resilience import Load, Lost, Outcome, Verdict, Waived
 from chapelle.report import content
-from chapelle.report.text import clean, host_names, plural, table
+from chapelle.report.text import clean, host_names, plural, table, wrap
 
 # Lines of each table, so that an outcome fits a screen or two; JSON has the rest.
 _SHOWN = 12
@@ -26,6 +26,11 @@ def verdict_lines(verdict: Verdict, base: str) -> list[str]:
     if waived:
         lines.append(f"waived, and not counted: {len(waived)}")
         lines += [clean(f"  {_waived(item)}") for item in waived]
+        lines.append("")
+    if verdict.down:
+        names = [f"{_noun(element.kind)} {element.name}" for element in verdict.down[:_SHOWN]]
+        more = f" and {len(verdict.down) - _SHOWN} more" if len(verdict.down) > _SHOWN else ""
+        lines += wrap(f"out before, by their status in NetBox: {', '.join(names)}{more}", "  ")
         lines.append("")
     elements, devices = plural(verdict.elements, "element"), plural(verdict.devices, "device")
     said = plural(len(findings), "finding") if findings else "no finding"

@@ -81,6 +81,11 @@ def one_cord_loose(content: Content) -> Content:
     return edited(content, "cables", lambda c: c.id == cord.cable, status="planned")
 
 
+def a_pdu_without_feed(content: Content) -> Content:
+    inlet = one(content, "power_ports", port(content, "pdu-a2-r07-a", "inlet"))
+    return edited(content, "cables", lambda c: c.id == inlet.cable, status="planned")
+
+
 def one_supply(content: Content) -> Content:
     return edited(content, "power_ports", port(content, SERVER, "PSU2"))
 
@@ -343,6 +348,7 @@ def waived(content: Content, *, rule: str, name: str, expires: str) -> Content:
 FAULTS: dict[str, tuple[Edit, dict[str, list[str]]]] = {
     "both cords on a": (both_cords_on_a, {"cord-diversity": [SERVER]}),
     "a cord that is only planned": (one_cord_loose, {"cord-dangling": [SERVER]}),
+    "a pdu that is not fed yet": (a_pdu_without_feed, {"cord-dangling": ["pdu-a2-r07-a"]}),
     "one power supply": (one_supply, {"single-cord": [SERVER]}),
     "two power supplies that are both needed": (two_plus_none, {"supply-capacity": [SERVER]}),
     "measured above what a supply gives": (measured, {"supply-capacity": [SERVER]}),
@@ -490,8 +496,8 @@ def test_two_floors_of_redundancy_are_seen_by_pairs() -> None:
 
 def test_what_is_offline_already_counts_as_out() -> None:
     content = edited(reference.content(), "devices", named("leaf-a2-1b"), status="offline")
-    rules = found(content)
-    assert rules["single-point-of-failure"] == ["leaf-a2-1a"]
+    assert found(content)["single-point-of-failure"] == ["leaf-a2-1a"]
+    assert [element.name for element in verdict_of(content).down] == ["leaf-a2-1b"]
     content = edited(reference.content(), "power_feeds", named("A2-R01-A"), status="failed")
     assert "pdu-a2-r01-b" in found(content)["single-point-of-failure"]
 

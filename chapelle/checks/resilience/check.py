@@ -87,6 +87,7 @@ def check(plant: Plant, now: datetime.datetime) -> Verdict:
         waived=waived,
         elements=subject.sweep.tried,
         devices=len(plant.power.devices.keys() | plant.network.of_device.keys()),
+        down=plant.already_down,
         not_modelled=(*NOT_MODELLED, *_unrated(plant)),
     )
 

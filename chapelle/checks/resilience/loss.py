@@ -45,7 +45,8 @@ class Plant:
         self.stated = Stated(dc)
         self.power = Power(dc, self.stated)
         self.network = Network(dc)
-        self.down = self._parts(self._already_down())
+        self.already_down = tuple(self._already_down())
+        self.down = self._parts(self.already_down)
         self.state = State(self.power, self.down.nodes)
         self.dark = frozenset(
             device.id

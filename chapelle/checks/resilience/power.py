@@ -20,7 +20,7 @@ from chapelle.model.finding import ObjectRef
 from chapelle.model.resilience import CAPACITY, MEASURED, UPS, Bank, Element
 from chapelle.model.status import OUT_OF_SERVICE
 
-type Key = tuple[object, ...]
+type Key = tuple[str, int] | tuple[str, int, str]
 
 
 class Device(msgspec.Struct, kw_only=True, frozen=True, gc=False):
@@ -37,7 +37,10 @@ class Device(msgspec.Struct, kw_only=True, frozen=True, gc=False):
 
 
 class Power:
-    """Nodes by number; parents always have lower numbers than their children."""
+    """Nodes by number; parents always have lower numbers than their children.
+
+    `ports` are the ids of the power ports that cords and inlets are, by node.
+    """
 
     def __init__(self, dc: Datacentre, stated: Stated) -> None:
         builder = _Builder(dc, stated)
@@ -46,6 +49,7 @@ class Power:
         self.parents: list[tuple[int, ...]] = builder.parents
         self.of_device = builder.inlets
         self.numbers = builder.numbers
+        self.ports = {n: key[1] for key, n in self.numbers.items() if key[0] == "port"}
         self.devices = builder.devices
         self.looped = builder.looped
         self.children: list[list[int]] = [[] for _ in self.parents]

@@ -12,6 +12,7 @@ from chapelle.checks.resilience.subject import Subject
 from chapelle.checks.rules.scene import Fault
 from chapelle.model.finding import ObjectRef
 from chapelle.model.resilience import UPS, Element, Outcome
+from chapelle.model.status import OUT_OF_SERVICE
 
 CORDS = 2
 
@@ -62,12 +63,18 @@ def unknown_sources(subject: Subject) -> Iterator[Fault]:
 
 
 def dangling_cords(subject: Subject) -> Iterator[Fault]:
-    """Every cord is plugged in."""
-    for device in subject.plant.power.devices.values():
-        loose = [subject.port(port) for port in device.ports if not subject.parents(port)]
+    """Every cord is plugged in, and so is every PDU's inlet."""
+    power = subject.plant.power
+    ports = {device.id: list(device.ports) for device in power.devices.values()}
+    for number, inlets in power.of_device.items():
+        device = subject.dc.devices.get(number)
+        if device and device.status not in OUT_OF_SERVICE:
+            ports[number] = inlets
+    for number, nodes in ports.items():
+        loose = [subject.port(node) for node in nodes if not subject.parents(node)]
         if loose:
             yield Fault(
-                objects=(subject.ref(device.id),),
+                objects=(subject.ref(number),),
                 expected="a connected cable from each power port to an outlet or a feed",
                 found=f"none from {', '.join(loose)}",
                 remedy="plug the cord, then enter the cable in NetBox",

@@ -46,8 +46,8 @@ class Subject:
         return [port for port in device.ports if self.parents(port)]
 
     def port(self, node: int) -> str:
-        """The name of the power port that a cord is on."""
-        port = self.dc.power_ports.get(self.plant.power.elements[node].ref.id)
+        """The name of the power port that a cord, or an inlet, is."""
+        port = self.dc.power_ports.get(self.plant.power.ports[node])
         return port.name if port else ""
 
     def feed_type(self, node: int) -> str:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import cast
 
 import msgspec
 
@@ -54,10 +53,8 @@ def touched(plant: Plant, elements: Collection[Element]) -> Touched:
                 racks.setdefault(rack, set()).add(ref.id)
         elif ref.endpoint == "dcim/devices" and (rack := dc.devices[ref.id].rack) is not None:
             racks.setdefault(rack, set())
-    for key, node in plant.power.numbers.items():
-        if key[0] != "port" or node not in out.nodes:
-            continue
-        port = dc.power_ports[cast("int", key[1])]
+    for node in sorted(out.nodes & plant.power.ports.keys()):
+        port = dc.power_ports[plant.power.ports[node]]
         if port.device not in out.devices:
             cords[port.device].append(port.name)
     links, management = _links(plant, out.devices, out.links)
