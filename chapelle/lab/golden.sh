@@ -52,12 +52,13 @@ systemctl --quiet mask \
 
 # Nobody may log in before systemd-user-sessions: that file is not to be made, then.
 mkdir -p /etc/tmpfiles.d
-ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf
+ln -sf /dev/null /etc/tmpfiles.d/systemd-nologin.conf
 
-# Generators run at each boot and at each daemon-reload; none of them finds anything here.
+# Generators run at each boot and at each daemon-reload; none of them finds anything here. Ubuntu has
+# masked one already.
 mkdir -p /etc/systemd/system-generators
 for generator in /usr/lib/systemd/system-generators/*; do
-  ln -s /dev/null "/etc/systemd/system-generators/${generator##*/}"
+  ln -sf /dev/null "/etc/systemd/system-generators/${generator##*/}"
 done
 
 rm -rf /var/log/*.log /var/log/apt /tmp/* /var/tmp/*

@@ -35,9 +35,9 @@ FINISH = Path(__file__).parent / "golden.sh"
 ARCHIVE = Path("srv/archive")
 
 PACKAGES = (
-    # the system itself
-    "ca-certificates", "dbus", "iproute2", "iputils-ping", "netbase", "openssh-server", "procps",
-    "python3", "python3-apt", "sudo", "systemd", "systemd-sysv", "tzdata",
+    # the system itself; apt, because Ubuntu's mmdebstrap leaves it out
+    "apt", "ca-certificates", "dbus", "iproute2", "iputils-ping", "netbase", "openssh-server",
+    "procps", "python3", "python3-apt", "sudo", "systemd", "systemd-sysv", "tzdata",
     # what the roles look after
     "chrony", "lldpd", "locales", "nftables", "prometheus-node-exporter", "smartmontools",
     "unattended-upgrades",

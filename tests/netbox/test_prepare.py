@@ -38,6 +38,7 @@ def fresh(netbox: Settings, new_state, tmp_path: Path) -> Settings:
     """
     root, cache = tmp_path / "clone", tmp_path / "cache" / "netbox"
     shutil.copytree(ROOT / "inventory", root / "inventory")
+    shutil.copytree(ROOT / "plugins" / "netbox", root / "plugins" / "netbox")
     for name in ("requirements-netbox.in", "requirements-netbox.lock"):
         shutil.copy(ROOT / name, root)
     shrink(root / "inventory" / "design")
