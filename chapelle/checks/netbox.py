@@ -23,14 +23,7 @@ def check(dc: Datacentre) -> list[Finding]:
     """Everything that is wrong with NetBox's content, errors first, then by rule and object."""
     scene = Scene(dc)
     findings = [
-        Finding(
-            rule=rule,
-            severity=severity,
-            objects=fault.objects,
-            expected=fault.expected,
-            found=fault.found,
-            remedy=fault.remedy,
-        )
+        fault.finding(rule, severity)
         for rule, (severity, judge) in RULES.items()
         for fault in judge(scene)
     ]

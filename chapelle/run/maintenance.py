@@ -299,14 +299,7 @@ def check(settings: Settings, window_id: str | None, say: Say) -> Checked:
         window = calendar.find(window_id)[0] if window_id else None
         known = _known(calendar)
     findings = tuple(
-        Finding(
-            rule=WINDOW,
-            severity="error",
-            objects=fault.objects,
-            expected=fault.expected,
-            found=fault.found,
-            remedy=fault.remedy,
-        )
+        fault.finding(WINDOW, "error")
         for fault in judging.conflicts(plant, now)
         if window_id is None or window_id in {ref.name for ref in fault.objects}
     )

@@ -76,11 +76,11 @@ def check(plant: Plant, now: datetime.datetime) -> Verdict:
     findings: list[Finding] = []
     for name, (severity, rule) in RULES.items():
         for fault in rule(subject):
-            findings.append(_finding(name, severity, fault))
+            findings.append(fault.finding(name, severity))
             if name in EXPLAINING:
                 explained.add((fault.objects[0].id, EXPLAINING[name]))
         subject.explained = frozenset(explained)
-    findings += [_finding(WINDOW, "error", fault) for fault in windows.conflicts(plant, now)]
+    findings += [fault.finding(WINDOW, "error") for fault in windows.conflicts(plant, now)]
     kept, waived = _waive(plant, findings, now.date())
     return Verdict(
         findings=tuple(sorted(kept, key=lambda f: (f.severity, f.rule, f.objects))),
@@ -89,17 +89,6 @@ def check(plant: Plant, now: datetime.datetime) -> Verdict:
         devices=len(plant.power.devices.keys() | plant.network.of_device.keys()),
         down=plant.already_down,
         not_modelled=(*NOT_MODELLED, *_unrated(plant)),
-    )
-
-
-def _finding(rule: str, severity: str, fault: Fault) -> Finding:
-    return Finding(
-        rule=rule,
-        severity=severity,
-        objects=fault.objects,
-        expected=fault.expected,
-        found=fault.found,
-        remedy=fault.remedy,
     )
 
 
@@ -119,9 +108,9 @@ def _waive(
     used = {(item.waiver.rule, item.waiver.object) for item in waived}
     for site, waiver in waivers:
         if today > waiver.expires:
-            kept.append(_finding(WAIVER_EXPIRED, "error", _expired(plant, site, waiver)))
+            kept.append(_expired(plant, site, waiver).finding(WAIVER_EXPIRED, "error"))
         elif (waiver.rule, waiver.object) not in used:
-            kept.append(_finding(WAIVER_UNUSED, "warning", _unused(plant, site, waiver)))
+            kept.append(_unused(plant, site, waiver).finding(WAIVER_UNUSED, "warning"))
     return kept, tuple(waived)
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.finding import ObjectRef
+from chapelle.model.finding import Finding, ObjectRef
 from chapelle.model.references import Names
 from chapelle.model.status import OUT_OF_SERVICE
 
@@ -20,6 +20,17 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
     expected: str
     found: str
     remedy: str
+
+    def finding(self, rule: str, severity: str) -> Finding:
+        """The finding that it is, by the rule that found it."""
+        return Finding(
+            rule=rule,
+            severity=severity,
+            objects=self.objects,
+            expected=self.expected,
+            found=self.found,
+            remedy=self.remedy,
+        )
 
 
 class Scene:
