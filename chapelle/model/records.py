@@ -120,6 +120,7 @@ class RackReservation(Record, frozen=True, kw_only=True):
     tenant: int | None = None
     status: str | None = None
     description: str = ""
+    custom_fields: dict[str, Any] = {}
 
 
 class Manufacturer(Named, frozen=True, kw_only=True):
@@ -329,6 +330,7 @@ class RouteTarget(Record, frozen=True, kw_only=True):
 
     name: str
     tenant: int | None = None
+    custom_fields: dict[str, Any] = {}
 
 
 class VRF(Record, frozen=True, kw_only=True):

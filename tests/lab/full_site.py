@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import reference
+from fabric_datacentre import tenant_vrf
 
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.records import Content, Interface
@@ -37,6 +38,7 @@ replace = msgspec.structs.replace
 def datacentre() -> Datacentre:
     """The fabric as a snapshot would show it."""
     content = _only(reference.content(), {*SWITCHES, *SERVERS})
+    content = tenant_vrf(content, TENANT_SLUG, 102)
     tenant = next(each.id for each in content.tenants if each.slug == TENANT_SLUG)
     vrf = next(each.id for each in content.vrfs if each.name == TENANT_SLUG)
     vlan = next(each.id for each in content.vlans if each.name == TENANT_VLAN)

@@ -110,6 +110,20 @@ def machine(content: Content, name: str, ports: Iterable[str], **group: Any) -> 
     return added(content, "interfaces", *made)
 
 
+def tenant_vrf(content: Content, slug: str, number: int) -> Content:
+    """The content with a VRF of a tenant's, which has the tenant's slug as its name."""
+    tenant = find(content, "tenants", slug=slug)
+    target = r.RouteTarget(
+        id=next_id(content, "route_targets"), name=f"4200000000:{number}", tenant=tenant.id
+    )
+    vrf = r.VRF(
+        id=next_id(content, "vrfs"), name=slug, rd=target.name, tenant=tenant.id,
+        import_targets=(target.id,), export_targets=(target.id,),
+        custom_fields={"l3vni": 50_000 + number},
+    )  # fmt: skip
+    return added(added(content, "route_targets", target), "vrfs", vrf)
+
+
 def with_tenants(content: Content) -> Content:
     """AP-HP rents a rack of aisle 1 and has machines on the tenant leafs there.
 
@@ -118,6 +132,7 @@ def with_tenants(content: Content) -> Content:
     IPv4 and IPv6, and none. It imports what a second target marks as well.
     """
     tenant = find(content, "tenants", slug="ap-hp")
+    content = tenant_vrf(content, "ap-hp", 102)
     vrf = find(content, "vrfs", name="ap-hp")
     content = edited(content, "racks", find(content, "racks", name="A1-R07"), tenant=tenant.id)
     more = r.RouteTarget(id=next_id(content, "route_targets"), name="4200000000:2102",

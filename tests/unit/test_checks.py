@@ -6,6 +6,7 @@ import msgspec
 import pytest
 import reference
 from edits import Edit, added, device, edited, named, one, port
+from fabric_datacentre import tenant_vrf
 
 from chapelle.checks.netbox import RULES, check
 from chapelle.model import records as r
@@ -137,7 +138,7 @@ def overlap(content: Content) -> Content:
 
 def vni_of_another(content: Content) -> Content:
     find = named("storage-a2")
-    return edited(content, "l2vpns", find, identifier=50103)  # the VRF paris-habitat's
+    return edited(content, "l2vpns", find, identifier=50101)  # the VRF ville-de-paris's
 
 
 def asn_of_another(content: Content) -> Content:
@@ -172,6 +173,7 @@ def server_on_another_pair(content: Content) -> Content:
 
 
 def target_of_another_tenant(content: Content) -> Content:
+    content = tenant_vrf(tenant_vrf(content, "ap-hp", 102), "eau-de-paris", 104)
     theirs = one(content, "vrfs", named("ap-hp"))
     ours = one(content, "vrfs", named("eau-de-paris"))
     both = (*ours.import_targets, *theirs.export_targets)

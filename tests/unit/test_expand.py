@@ -239,15 +239,17 @@ def test_macs_and_serials_are_local_unique_and_the_same_each_time(desired: Desir
 
 
 def test_tenants_have_vrf_targets_contacts_and_pools(desired: Desired) -> None:
-    for slug in ("ville-de-paris", "ap-hp", "paris-habitat", "eau-de-paris"):
-        vrf = desired.of("vrfs")[slug,].fields
-        assert vrf["tenant"] == Ref("tenants", (slug,))
+    for name in ("ville-de-paris", "management"):
+        vrf = desired.of("vrfs")[name,].fields
+        assert vrf["tenant"] == Ref("tenants", ("ville-de-paris",))
         assert vrf["import_targets"] == vrf["export_targets"] != []
+    for slug in ("ville-de-paris", "ap-hp", "paris-habitat", "eau-de-paris"):
         roles = {key[2] for key in desired.of("contact_assignments") if key[0] == slug}
         assert roles == {"operations", "security"}
     targets = [tuple(i.fields["import_targets"]) for i in desired.of("vrfs").values()]
-    assert len(set(targets)) == len(targets)  # no tenant imports another's routes
-    assert ("ap-hp", "10.80.0.0/16") in desired.of("prefixes")
+    assert len(set(targets)) == len(targets)  # management imports no routes of the servers
+    (site,) = desired.of("sites").values()
+    assert site.fields["custom_fields"]["tenant_pools"]["prefixes"] == ["10.80.0.0/12"]
 
 
 def test_a_vlan_of_servers_has_an_l2vpn_and_a_vrf_a_vni(desired: Desired) -> None:
@@ -262,7 +264,7 @@ def test_a_vlan_of_servers_has_an_l2vpn_and_a_vrf_a_vni(desired: Desired) -> Non
     vnis = {key[0]: i.fields["custom_fields"]["l3vni"] for key, i in desired.of("vrfs").items()}
     assert vnis["management"] == 50100
     used = [*vnis.values(), *(item.fields["identifier"] for item in l2vpns.values())]
-    assert len(set(used)) == len(used) == 17
+    assert len(set(used)) == len(used) == 14
 
 
 def test_an_out_of_band_switch_has_one_group_to_the_border_leafs(desired: Desired) -> None:
@@ -284,7 +286,7 @@ def test_what_runs_and_operators_write_is_only_set_at_first(desired: Desired) ->
     written = {name for item in desired for name in item.fields.get("custom_fields", {})}
     assert written == {
         "bgp_asn", "disk_purpose", "disk_size_gb", "dns_domain", "l3vni", "ups", "capacity_kva",
-        "power_sources", "resilience_waivers",
+        "power_sources", "resilience_waivers", "tenant_pools",
     }  # fmt: skip
 
 
@@ -355,9 +357,9 @@ def test_a_duplicate_vlan_number(folder: Path) -> None:
 
 
 def test_a_vni_that_comes_twice(folder: Path) -> None:
-    spoil(folder, "addressing.yml", "l3vni: 50104", "l3vni: 10101")
+    spoil(folder, "addressing.yml", "l3vni: 50101", "l3vni: 10101")
     found = [problem.found for problem in problems(folder) if problem.expected == "every VNI once"]
-    assert found == ["10101 of eau-de-paris and of servers-a1"]
+    assert found == ["10101 of ville-de-paris and of servers-a1"]
 
 
 def test_a_vni_that_is_no_number_or_too_large(folder: Path) -> None:

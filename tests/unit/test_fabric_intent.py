@@ -123,11 +123,12 @@ def test_out_of_band_switches_only_bridge() -> None:
 def test_a_tenant_leaf_has_the_vrfs_of_who_rents_in_its_aisle() -> None:
     assert [vrf.name for vrf in of("leaf-a1-tb").vrfs] == ["ap-hp"]
     assert of("leaf-a2-ta").vrfs == ()
+    content = fabric.tenant_vrf(reference.content(), "eau-de-paris", 104)
     renting = fabric.edited(
-        reference.content(),
+        content,
         "racks",
-        fabric.find(reference.content(), "racks", name="A2-R24"),
-        tenant=fabric.find(reference.content(), "tenants", slug="eau-de-paris").id,
+        fabric.find(content, "racks", name="A2-R24"),
+        tenant=fabric.find(content, "tenants", slug="eau-de-paris").id,
     )
     dc = fabric.datacentre(renting)
     assert [vrf.name for vrf in intent(dc, dc.device("leaf-a2-ta")).vrfs] == ["eau-de-paris"]

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from chapelle.model.tenancy import Pools
 from chapelle.netbox.design.patterns import NUMBERS
 
 Slug = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_-]{0,99}$")]
@@ -548,6 +549,7 @@ class Tenant(Named, frozen=True, kw_only=True):
 class TenancyFile(Part, frozen=True, kw_only=True):
     """`tenancy.yml`."""
 
+    pools: Pools = Pools()
     groups: list[Named]
     contact_roles: list[Named]
     contacts: list[Contact]
@@ -570,8 +572,8 @@ class CustomField(Part, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9_]+$", max_length=50)]
     label: Text
-    type: Literal["text", "longtext", "integer", "boolean", "json", "select"]
-    object_types: list[Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z]+$")]]
+    type: Literal["text", "longtext", "integer", "boolean", "date", "json", "select"]
+    object_types: list[Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z][a-z0-9]*$")]]
     choice_set: str | None = None
     editable: bool = True
     minimum: int | None = None

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from chapelle.model.resilience import SOURCES, WAIVERS
+from chapelle.model.tenancy import POOLS
 from chapelle.netbox.design.schema import Coloured, Named
 from chapelle.netbox.expand.context import Context, RackPlace
 from chapelle.netbox.expand.desired import Ref
@@ -123,6 +124,7 @@ def _site(context: Context) -> None:
             "dns_domain": site.domain,
             SOURCES: _sources(context),
             WAIVERS: msgspec.to_builtins(context.design.resilience.waivers),
+            POOLS: msgspec.to_builtins(context.design.tenancy.pools),
         },
     }
     context.add("sites", (site.slug,), fields, "site.yml: site", initial=("status",))
