@@ -124,7 +124,7 @@ def _site(context: Context) -> None:
             "dns_domain": site.domain,
             SOURCES: _sources(context),
             WAIVERS: msgspec.to_builtins(context.design.resilience.waivers),
-            POOLS: msgspec.to_builtins(context.design.tenancy.pools),
+            POOLS: _as_json(context.design.tenancy.pools),
         },
     }
     context.add("sites", (site.slug,), fields, "site.yml: site", initial=("status",))
@@ -197,3 +197,8 @@ def _rack(context: Context, place: RackPlace) -> None:
         initial=("status", "role", "tenant"),
         lane=place.aisle,
     )
+
+
+def _as_json(value: object) -> Any:
+    """What NetBox gives back for a JSON field that holds this: lists and no tuples."""
+    return msgspec.json.decode(msgspec.json.encode(value))
