@@ -207,3 +207,31 @@ def vrf_name(slug: str, l3vni: int) -> str:
 def edge_name(slug: str, aisle: str) -> str:
     """The device of role `tenant-edge` in an aisle."""
     return f"edge-{slug}-a{aisle}"
+
+
+# -- what can be offered --------------------------------------------------------------------------
+
+
+class Option(Part, frozen=True, kw_only=True):
+    """One way to give a tenant what it asks for: racks by name, and units where it asks for those.
+
+    `remarks` say what speaks for it and against it, the weightiest first.
+    """
+
+    racks: tuple[str, ...]
+    units: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+class Refused(Part, frozen=True, kw_only=True):
+    """Why something cannot be offered: `subject` is a rack, an aisle, or the request."""
+
+    subject: str
+    reason: str
+
+
+class Answer(Part, frozen=True, kw_only=True):
+    """All that can be offered, best first, and the reason for each "no"."""
+
+    options: tuple[Option, ...]
+    refused: tuple[Refused, ...] = ()
