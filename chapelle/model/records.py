@@ -43,6 +43,7 @@ class Tenant(Named, frozen=True, kw_only=True):
 
     group: int | None = None
     tags: tuple[str, ...] = ()
+    custom_fields: dict[str, Any] = {}
 
 
 class Contact(Record, frozen=True, kw_only=True):
@@ -323,6 +324,7 @@ class Cable(Record, frozen=True, kw_only=True):
     bundle: int | None = None
     a_terminations: tuple[Termination, ...] = ()
     b_terminations: tuple[Termination, ...] = ()
+    custom_fields: dict[str, Any] = {}
 
 
 class RouteTarget(Record, frozen=True, kw_only=True):
@@ -398,6 +400,7 @@ class IPAddress(Record, frozen=True, kw_only=True):
     assigned_object_type: str | None = None
     assigned_object_id: int | None = None
     description: str = ""
+    custom_fields: dict[str, Any] = {}
 
 
 class RIR(Named, frozen=True, kw_only=True):
