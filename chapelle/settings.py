@@ -8,7 +8,9 @@
 | `CHAPELLE_FORKS` | hosts worked on at one time | 4 for each core, 8 at least |
 | `CHAPELLE_NETBOX_PATIENCE` | seconds that a run waits for a NetBox that is away | 300 |
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
-| `NETBOX_URL`, `NETBOX_TOKEN`, `NETBOX_TOKEN_RO`, `NETBOX_TOKEN_SEED` | an existing NetBox | ours |
+| `NETBOX_URL` | an existing NetBox, with the four tokens below | ours |
+| `NETBOX_TOKEN`, `NETBOX_TOKEN_RO` | for a run's own notes; for reading | |
+| `NETBOX_TOKEN_TENANCY`, `NETBOX_TOKEN_SEED` | for tenants coming and going; for the design | |
 """
 
 import hashlib
@@ -39,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     netbox_token: str | None = None
     netbox_token_ro: str | None = None
     netbox_token_seed: str | None = None
+    netbox_token_tenancy: str | None = None
 
     def __repr__(self) -> str:  # tokens must not reach logs or tracebacks
         return f"Settings(root={self.root}, state={self.state}, target={self.target})"
@@ -79,6 +82,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             netbox_token=environ.get("NETBOX_TOKEN") or None,
             netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,
             netbox_token_seed=environ.get("NETBOX_TOKEN_SEED") or None,
+            netbox_token_tenancy=environ.get("NETBOX_TOKEN_TENANCY") or None,
         )
 
 

@@ -139,6 +139,14 @@ def fields_of(record: Record) -> Fields:
     return {name: value for name, value in plain.items() if name not in DERIVED | {"id"}}
 
 
+def part(fields: Fields, like: Mapping[str, Any]) -> Fields:
+    """Those of the fields that `like` has, of custom fields too; None is one without a value."""
+    kept = {name: fields[name] for name in like if name in fields}
+    if CUSTOM in kept:
+        kept[CUSTOM] = {key: fields[CUSTOM].get(key) for key in like[CUSTOM]}
+    return kept
+
+
 def mapped(list_name: str, fields: Fields, ids: Ids) -> Fields:
     """The fields with another id in each reference to an object that `ids` has one for."""
 
@@ -156,16 +164,21 @@ def mapped(list_name: str, fields: Fields, ids: Ids) -> Fields:
             made[id_field] = other(LISTS.get(made.get(type_field) or ""), made[id_field])
     for field in TERMINATIONS:
         if field in made:
-            made[field] = [
+            ends = [
                 {**end, "object_id": other(LISTS.get(end["object_type"]), end["object_id"])}
                 for end in made[field]
             ]
+            made[field] = sorted(ends, key=_place)
     if "rear_ports" in made:
         made["rear_ports"] = [
             {**each, "rear_port": other("rear_ports", each["rear_port"])}
             for each in made["rear_ports"]
         ]
     return made
+
+
+def _place(end: Mapping[str, Any]) -> tuple[str, tuple[bool, int]]:
+    return end["object_type"], order(end["object_id"])
 
 
 def order(number: int) -> tuple[bool, int]:

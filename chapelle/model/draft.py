@@ -3,7 +3,7 @@
 So that checks, proofs and the configurations of switches can be computed before anything is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -20,6 +20,7 @@ from chapelle.model.change import (
     fields_of,
     mapped,
     order,
+    part,
 )
 from chapelle.model.records import Content, Record
 from chapelle.model.references import LISTS, MODELS, Names, references
@@ -105,13 +106,13 @@ class Draft:
         Custom fields that are not named stay as they are.
         """
         now = fields_of(self.record(list_name, number))
-        wanted = Update(list_name=list_name, id=number, before=_part(now, after), after=after)
+        wanted = Update(list_name=list_name, id=number, before=part(now, after), after=after)
         before, after = wanted.before, dict(wanted.after)
         if CUSTOM in after:
             after[CUSTOM] = {k: v for k, v in after[CUSTOM].items() if before[CUSTOM][k] != v}
         after = {k: v for k, v in after.items() if (v if k == CUSTOM else before[k] != v)}
         if after:
-            before = _part(before, after)
+            before = part(before, after)
             self.add(Update(list_name=list_name, id=number, before=before, after=after))
 
     def delete(self, list_name: str, number: int) -> None:
@@ -209,7 +210,7 @@ class Draft:
 
     def _require(self, list_name: str, record: Record, wanted: Fields) -> None:
         """Make sure that an object has these values."""
-        found = _part(fields_of(record), wanted)
+        found = part(fields_of(record), wanted)
         if found == wanted:
             return
         name = next(name for name in wanted if found[name] != wanted[name])
@@ -275,14 +276,6 @@ def inverse(changes: Iterable[Change]) -> tuple[Change, ...]:
                 fields = mapped(name, change.fields, again)
                 made.append(Create(list_name=name, id=lowest, fields=fields))
     return tuple(made)
-
-
-def _part(fields: Mapping[str, Any], like: Mapping[str, Any]) -> Fields:
-    """Those of the fields that `like` has, of custom fields too; None is one without a value."""
-    part = {name: fields[name] for name in like if name in fields}
-    if CUSTOM in part:
-        part[CUSTOM] = {key: fields[CUSTOM].get(key) for key in like[CUSTOM]}
-    return part
 
 
 def _refused(message: str, **details: str) -> RefusedError:

@@ -24,7 +24,12 @@ from chapelle.netbox.server_layout import Layout, read_json
 from chapelle.settings import Settings
 
 MINIMUM = (4, 7)
-VARIABLES = {"read": "NETBOX_TOKEN_RO", "write": "NETBOX_TOKEN", "seed": "NETBOX_TOKEN_SEED"}
+VARIABLES = {
+    "read": "NETBOX_TOKEN_RO",
+    "write": "NETBOX_TOKEN",
+    "seed": "NETBOX_TOKEN_SEED",
+    "tenancy": "NETBOX_TOKEN_TENANCY",
+}
 
 # Seconds to connect, and between two bytes of an answer. NetBox builds a page of 1,000 in 10 s.
 TIMEOUT = (5.0, 60.0)
@@ -55,7 +60,7 @@ class TokenError(InputError):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """Which NetBox, and the token for one mode: `read`, `write` or `seed`."""
+    """Which NetBox, and the token for one mode, which is a key of VARIABLES."""
 
     url: str
     token: str
@@ -81,7 +86,7 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def access(settings: Settings, mode: str) -> Access:
-    """The NetBox of these settings and its token for `mode`: `read`, `write` or `seed`.
+    """The NetBox of these settings and its token for `mode`, a key of VARIABLES.
 
     Raises:
         InputError: no such mode, a token is not set, or NETBOX_URL is no address.
@@ -94,6 +99,7 @@ def access(settings: Settings, mode: str) -> Access:
             "read": settings.netbox_token_ro,
             "write": settings.netbox_token,
             "seed": settings.netbox_token_seed,
+            "tenancy": settings.netbox_token_tenancy,
         }
         return _external(settings.netbox_url, given[mode], mode)
     layout = Layout.of(settings)
@@ -312,6 +318,28 @@ def _words(answer: requests.Response) -> str:
     elif title := re.search(r"<title>(.*?)</title>", text, re.IGNORECASE | re.DOTALL):
         text = f"a page titled {' '.join(title[1].split())!r}"
     return " ".join(text.split())[:300] or "an empty body"
+
+
+def said(answer: requests.Response) -> str:
+    """NetBox's objections in an answer, on one line, each after its field."""
+    try:
+        return in_words(answer.json()) or _words(answer)
+    except requests.JSONDecodeError:
+        return _words(answer)
+
+
+def in_words(errors: Any) -> str:
+    """NetBox's messages on one line, each after its field."""
+    if isinstance(errors, dict):
+        plain = ("__all__", "non_field_errors", "detail")
+        parts = [
+            in_words(value) if field in plain else f"{field}: {in_words(value)}"
+            for field, value in errors.items()
+        ]
+        return "; ".join(parts)
+    if isinstance(errors, list):
+        return " ".join(in_words(value) for value in errors)
+    return str(errors)
 
 
 def _reason(error: requests.RequestException) -> str:

@@ -34,8 +34,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 def up(settings: Settings, say: Say, design: str | None = None) -> str:
     """Bring NetBox up, whatever state it was left in; returns its URL.
 
-    Returns once the API answers with each of the three tokens. When it is up already, this takes
-    three requests.
+    Returns once the API answers with each of the tokens. When it is up already, this takes a
+    request a token.
 
     Arguments:
         settings: whose state directory.
@@ -146,7 +146,8 @@ def _answering(layout: Layout) -> str | None:
     if any(running(layout, name) is None for name in SERVICES):
         return None
     url = web.address(layout)
-    if url and layout.tokens.exists() and web.answers(url, server_secrets.tokens(layout), 10):
+    tokens = server_secrets.known_tokens(layout)
+    if url and tokens and web.answers(url, tokens, 10):
         return url
     return None
 

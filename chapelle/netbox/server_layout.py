@@ -71,7 +71,7 @@ class Layout(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tokens(self) -> Path:
-        """The three tokens as JSON: read, write, seed."""
+        """The tokens by mode, as JSON."""
         return self.home / "tokens.json"
 
     @property

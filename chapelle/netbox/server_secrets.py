@@ -11,7 +11,7 @@ import msgspec
 from chapelle import files
 from chapelle.netbox.server_layout import Layout, read_json
 
-MODES = ("read", "write", "seed")
+MODES = ("read", "write", "seed", "tenancy")
 _LETTERS = string.ascii_letters + string.digits
 
 
@@ -36,15 +36,22 @@ def keys(layout: Layout) -> Keys:
 
 
 def tokens(layout: Layout) -> dict[str, str]:
-    """The three tokens by mode, in the form that goes into `Authorization: Bearer`.
+    """The token of each mode, in the form that goes into `Authorization: Bearer`; made if missing.
 
     NetBox 4.7, users.models.Token version 2: `nbt_<12 characters>.<40 characters>`.
     """
-    found = read_json(layout.tokens)
-    if set(found) != set(MODES):
-        found = {mode: f"nbt_{_random(12)}.{_random(40)}" for mode in MODES}
+    found = known_tokens(layout)
+    if found is None:
+        kept = read_json(layout.tokens)
+        found = {m: str(kept.get(m) or f"nbt_{_random(12)}.{_random(40)}") for m in MODES}
         files.write(layout.tokens, msgspec.json.encode(found))
-    return {mode: str(token) for mode, token in found.items()}
+    return found
+
+
+def known_tokens(layout: Layout) -> dict[str, str] | None:
+    """The token of each mode; None where one is missing, as with a NetBox made by older code."""
+    found = read_json(layout.tokens)
+    return {m: str(found[m]) for m in MODES} if set(found) == set(MODES) else None
 
 
 def password(layout: Layout) -> None:

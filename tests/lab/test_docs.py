@@ -68,6 +68,7 @@ def environment_for(name: str, settings: Settings) -> dict[str, str]:
             "NETBOX_TOKEN_RO": tokens["read"],
             "NETBOX_TOKEN": tokens["write"],
             "NETBOX_TOKEN_SEED": tokens["seed"],
+            "NETBOX_TOKEN_TENANCY": tokens["tenancy"],
         }
     return found
 

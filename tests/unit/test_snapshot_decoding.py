@@ -88,7 +88,7 @@ def test_cables_get_their_ends_in_one_order_and_ports_their_cables() -> None:
     cable = {
         "id": 1, "status": {"value": "connected"}, "type": "dac-passive", "label": "",
         "color": "", "length": "1.50", "length_unit": {"value": "m"}, "tenant": None,
-        "bundle": None,
+        "bundle": None, "custom_fields": {},
     }  # fmt: skip
     bare = decoded("cables", cable)
     assert (bare.type, bare.length, bare.length_unit) == ("dac-passive", 1.5, "m")

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""Runs in NetBox's own Python: the superuser, and three users with a token and permissions each.
+"""Runs in NetBox's own Python: the superuser, and each mode's user, token and permissions.
 
 NetBox restricts objects, not fields (users.models.ObjectPermission), so what the tables below say
 is the tightest that it can do. A constraint holds before and after a change: the writer can neither
@@ -28,6 +28,14 @@ READABLE = {**DESIGNED, "core": ("objectchange", "objecttype")}
 READABLE["extras"] = (*DESIGNED["extras"], "journalentry")
 RUN_STATUSES = ["planned", "staged", "active", "failed"]
 
+# What a tenant's request made: its custom field `request` is not empty. So a mistake in what comes
+# and goes with tenants cannot reach a server's cable, or the fabric's addresses.
+REQUESTED = {"custom_field_data__request__regex": "."}
+EDGE = "tenant-edge"
+OWN_PORTS = ("interface", "powerport")
+TENANT_SWITCHES = ["tenant-leaf", "oob"]
+ALL = ["add", "change", "delete"]
+
 # (suffix of the name, objects, actions, constraints)
 PERMISSIONS = {
     "read": [("view", READABLE, ["view"], None)],
@@ -36,6 +44,38 @@ PERMISSIONS = {
         ("status", {"dcim": ("device",)}, ["change"], {"status__in": RUN_STATUSES}),
         ("lock", {"dcim": ("location",)}, ["change"], None),
         ("maintenance", {"dcim": ("site",)}, ["change"], None),
+        ("journal", {"extras": ("journalentry",)}, ["add"], {"created_by": "$user"}),
+    ],
+    "tenancy": [
+        ("view", READABLE, ["view"], None),
+        ("parties", {"tenancy": ("tenant", "contact", "contactassignment")}, ALL, None),
+        ("space", {"dcim": ("rack", "powerfeed")}, ["change"], None),
+        ("held", {"dcim": ("rackreservation", "cable")}, ALL, REQUESTED),
+        ("edge", {"dcim": ("device",)}, ALL, {**REQUESTED, "role__slug": EDGE}),
+        ("edge-ports", {"dcim": OWN_PORTS}, ALL, {"device__role__slug": EDGE}),
+        (
+            "ports",
+            {"dcim": ("interface",)},
+            ["change"],
+            {"device__role__slug__in": TENANT_SWITCHES},
+        ),
+        (
+            "network",
+            {
+                "ipam": ("vrf", "routetarget", "vlan", "prefix", "ipaddress", "asn"),
+                "vpn": ("l2vpn",),
+            },
+            ALL,
+            REQUESTED,
+        ),
+        (
+            "network-ends",
+            {"vpn": ("l2vpntermination",)},
+            ALL,
+            {f"l2vpn__{field}": value for field, value in REQUESTED.items()},
+        ),
+        ("pools", {"dcim": ("site",)}, ["change"], None),
+        ("lock", {"dcim": ("location",)}, ["change"], None),
         ("journal", {"extras": ("journalentry",)}, ["add"], {"created_by": "$user"}),
     ],
     "seed": [

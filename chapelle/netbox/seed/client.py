@@ -8,7 +8,7 @@ from typing import Any
 import requests
 
 from chapelle.errors import ChapelleError, InputError
-from chapelle.netbox.access import Session, UnreachableError, require
+from chapelle.netbox.access import Session, UnreachableError, in_words, require
 from chapelle.netbox.seed.kinds import Json
 
 PAGE = 1000
@@ -117,20 +117,6 @@ def _refused(response: requests.Response, objects: Sequence[Json]) -> RefusedBat
     reasons: dict[int, str] = {}
     for entry in answer.get("errors", []) if isinstance(answer, dict) else []:
         place = entry["index"] if "index" in entry else places.get(entry.get("id"), 0)
-        reasons[place] = _said(entry.get("errors"))
+        reasons[place] = in_words(entry.get("errors"))
     detail = answer.get("detail") if isinstance(answer, dict) else None
-    return RefusedBatchError(str(detail or _said(answer)), reasons, where=response.url)
-
-
-def _said(errors: Any) -> str:
-    """NetBox's messages on one line, each after its field."""
-    if isinstance(errors, dict):
-        plain = ("__all__", "non_field_errors", "detail")
-        parts = [
-            _said(value) if field in plain else f"{field}: {_said(value)}"
-            for field, value in errors.items()
-        ]
-        return "; ".join(parts)
-    if isinstance(errors, list):
-        return " ".join(_said(value) for value in errors)
-    return str(errors)
+    return RefusedBatchError(str(detail or in_words(answer)), reasons, where=response.url)
