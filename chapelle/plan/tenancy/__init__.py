@@ -1,0 +1,1 @@
+"""Plans for tenants: what changes in NetBox when one comes, grows, or leaves. Pure, no I/O."""

@@ -1,0 +1,110 @@
+"""A plan for a tenant: what changes in NetBox, which switches follow, and from which pools.
+
+Frozen, and named by its hash. It can be kept in a file, approved, and applied later, as long as
+NetBox holds what it held when the plan was made.
+"""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from chapelle.errors import InputError, RefusedError
+from chapelle.model.change import Change
+from chapelle.plan.tenancy.pools import Taken
+
+FORMAT = 1
+
+ONBOARD, OFFBOARD = "tenant-onboard", "tenant-offboard"
+
+
+class TenancyPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+    """What a tenant's coming, growing or leaving changes.
+
+    The same NetBox content, request and day give the same plan and hash.
+
+    Arguments:
+        kind: `tenant-onboard` or `tenant-offboard`.
+        tenant: the tenant's slug; `name` its name.
+        reference: of the request; empty when a tenant leaves, with all its requests.
+        snapshot: the hash of the content that it was made from.
+        racks: that the tenant has afterwards, or gives back.
+        aisles: the numbers of those that something changes in.
+        switches: whose configuration may change.
+        taken: what comes from the pools of the site.
+        changes: of NetBox's objects, in their order.
+        freeze: how many of the changes come before the switches follow; the others come after.
+        words: the same for people, a line each.
+    """
+
+    format: int = FORMAT
+    kind: Literal["tenant-onboard", "tenant-offboard"]
+    tenant: str
+    name: str
+    reference: str = ""
+    snapshot: str
+    racks: tuple[str, ...]
+    aisles: tuple[str, ...]
+    switches: tuple[str, ...]
+    taken: tuple[Taken, ...] = ()
+    changes: tuple[Change, ...]
+    freeze: int
+    words: tuple[str, ...] = ()
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the plan's canonical form, as 64 hex digits."""
+        return hashlib.sha256(msgspec.json.encode(self, order="deterministic")).hexdigest()
+
+    @property
+    def empty(self) -> bool:
+        """Whether NetBox says already what it should."""
+        return not self.changes
+
+
+class _File(msgspec.Struct, frozen=True, kw_only=True):
+    hash: str
+    plan: TenancyPlan
+
+
+def encode(plan: TenancyPlan) -> bytes:
+    """The plan as the bytes of a file, for people to read too."""
+    return msgspec.json.format(msgspec.json.encode(_File(hash=plan.hash, plan=plan))) + b"\n"
+
+
+def read(path: Path) -> TenancyPlan:
+    """Read a plan from its file.
+
+    Raises:
+        InputError: the file cannot be read, or is no plan of this format.
+        RefusedError: the content is not what the plan's hash was made of.
+    """
+    try:
+        file = msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise _not_a_plan(path, error.strerror or str(error)) from error
+    except msgspec.DecodeError as error:
+        raise _not_a_plan(path, str(error)) from error
+    if file.plan.format != FORMAT:
+        raise _not_a_plan(path, f"format {file.plan.format}")
+    if file.plan.hash != file.hash:
+        raise RefusedError(
+            "The plan was altered after it was made.",
+            where=str(path),
+            expected=f"content with hash {file.hash}",
+            found=f"content with hash {file.plan.hash}",
+            remedy="make the plan again, with --plan-only",
+        )
+    return file.plan
+
+
+def _not_a_plan(path: Path, found: str) -> InputError:
+    return InputError(
+        "This is not a plan for a tenant.",
+        where=str(path),
+        expected=f"a file written by tenant.onboard --plan-only or tenant.offboard --plan-only "
+        f"(format {FORMAT})",
+        found=found,
+    )
