@@ -66,7 +66,20 @@ def plan(work: Work, racks: Sequence[r.Rack], option: Option, overlay: Overlay) 
             port = edge.ports[EDGE_MANAGEMENT]
             plugs.out_of_band(work, (edge.name, EDGE_MANAGEMENT, port), edge.location, overlay)
         _cross_connects(work, edge)
+    if overlay.asn is None:
+        _elsewhere(work, overlay)
     return tuple(sorted(aisles, key=int))
+
+
+def _elsewhere(work: Work, overlay: Overlay) -> None:
+    """Carry what is new to where other requests of the tenant have brought it, too."""
+    for device in work.dc.content.devices:
+        if device.tenant != work.tenant or work.dc.role_of(device) != EDGE:
+            continue
+        for group in work.dc.interfaces_by_device.get(device.id, ()):
+            if group.name == EDGE_GROUP and group.type == "lag":
+                work.draft.update("interfaces", group.id, tagged_vlans=overlay.vlans)
+                plugs.pair(work, device.location or 0)
 
 
 def _aisle(work: Work, rack: r.Rack) -> str:
@@ -183,7 +196,6 @@ def _known(work: Work, aisle: str, device: r.Device, overlay: Overlay) -> Edge:
             remedy="let the tenant leave and come again, or ask for it as another tenant",
         )
     if grouped:
-        work.draft.update("interfaces", ports[EDGE_GROUP], tagged_vlans=overlay.vlans)
         for port in _used(work):
             work.draft.update("interfaces", ports[port], lag=ports[EDGE_GROUP])
     return Edge(

@@ -289,9 +289,7 @@ def _gateway(work: Work, vrf: int, text: str) -> None:
     work.words.append(f"gateway {network[1]}/{network.prefixlen}")
 
 
-def _require_same(
-    work: Work, network: Network, found: r.Prefix, brought: IPNetwork | None
-) -> None:
+def _require_same(work: Work, network: Network, found: r.Prefix, brought: IPNetwork | None) -> None:
     there = ipaddress.ip_network(found.prefix)
     alike = network is OUT_OF_BAND or network.prefix_length == there.prefixlen
     if not (brought == there if brought else alike):

@@ -7,7 +7,7 @@ NetBox holds what it held when the plan was made.
 import hashlib
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -17,7 +17,8 @@ from chapelle.plan.tenancy.pools import Taken
 
 FORMAT = 1
 
-ONBOARD, OFFBOARD = "tenant-onboard", "tenant-offboard"
+ONBOARD: Final = "tenant-onboard"
+OFFBOARD: Final = "tenant-offboard"
 
 
 class TenancyPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
