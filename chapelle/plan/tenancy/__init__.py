@@ -1,1 +1,1 @@
-"""Plans for tenants: what changes in NetBox when one comes, grows, or leaves. Pure, no I/O."""
+"""From a tenant's request to what has to change in NetBox and on the switches."""
