@@ -116,7 +116,9 @@ def shown(value: Any) -> str:
     text = repr(value)
     if len(text) <= 80:
         return text
-    return f"{text[:77]}... ({len(value)} characters)" if isinstance(value, str) else f"{text[:77]}..."
+    return (
+        f"{text[:77]}... ({len(value)} characters)" if isinstance(value, str) else f"{text[:77]}..."
+    )
 
 
 def describe(wanted: Any) -> str:

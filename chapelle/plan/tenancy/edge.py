@@ -78,7 +78,7 @@ def _elsewhere(work: Work, overlay: Overlay) -> None:
             continue
         for group in work.dc.interfaces_by_device.get(device.id, ()):
             if group.name == EDGE_GROUP and group.type == "lag":
-                work.draft.update("interfaces", group.id, tagged_vlans=overlay.vlans)
+                work.draft.update("interfaces", group.id, **_carried(overlay))
                 plugs.pair(work, device.location or 0)
 
 
@@ -140,8 +140,7 @@ def _edge(
             device=device,
             name=EDGE_GROUP,
             type="lag",
-            mode="tagged",
-            tagged_vlans=overlay.vlans,
+            **_carried(overlay),
         )
     for port in (*_PORTS, *CROSS_PORTS):
         ports[port] = work.draft.create(
@@ -202,6 +201,11 @@ def _known(work: Work, aisle: str, device: r.Device, overlay: Overlay) -> Edge:
         aisle=aisle, location=device.location or 0, device=device.id, name=device.name or "",
         rack=rack, ports=ports, cords=cords,
     )  # fmt: skip
+
+
+def _carried(overlay: Overlay) -> dict[str, Any]:
+    """What a group says of its VLANs: in NetBox a mode without a VLAN means nothing."""
+    return {"mode": "tagged" if overlay.vlans else None, "tagged_vlans": overlay.vlans}
 
 
 def _used(work: Work) -> tuple[str, ...]:

@@ -205,7 +205,7 @@ class _Leaving:
             )
         tagged = tuple(vlan for vlan in interface.tagged_vlans if vlan not in vlans)
         untagged = None if interface.untagged_vlan in vlans else interface.untagged_vlan
-        bare = untagged is None and not tagged and interface.type != "lag"
+        bare = untagged is None and not tagged
         own_vrf = interface.vrf in {vrf.id for vrf in self.vrfs}
         self.draft.update(
             "interfaces",

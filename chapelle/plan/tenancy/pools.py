@@ -273,12 +273,16 @@ def _vnis(dc: Datacentre, tenants: dict[int, str]) -> Iterator[tuple[int, str]]:
 
 
 def _asns(dc: Datacentre, tenants: dict[int, str]) -> Iterator[tuple[int, str]]:
+    """AS numbers and who has them: a tenant, where one does, rather than the device."""
     for asn in dc.content.asns:
-        yield asn.asn, tenants.get(asn.tenant or 0, "-")
+        yield asn.asn, "nobody that NetBox names"
     for device in dc.content.devices:
         number: Any = device.custom_fields.get("bgp_asn")
         if isinstance(number, int):
             yield number, device.name or f"device {device.id}"
+    for asn in dc.content.asns:
+        if asn.tenant in tenants:
+            yield asn.asn, tenants[asn.tenant]
 
 
 def _networks(dc: Datacentre, tenants: dict[int, str]) -> Iterator[tuple[_Network, str]]:
