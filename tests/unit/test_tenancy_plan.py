@@ -436,14 +436,17 @@ def test_a_cross_connect_is_a_cable_to_a_free_port_of_a_panel() -> None:
         planned(with_panel(reference.content()), lost)
 
 
-def test_units_of_a_rack_are_reserved_and_no_others() -> None:
+def test_units_of_a_rack_are_reserved_and_that_of_the_edge() -> None:
     asked = small(space=Space(units=4, kw_per_rack=1.0))
     option = Option(racks=("A4-R07",), units=(10, 11, 12, 13))
     plan = onboard(dc_of(reference.content()), asked, option, TODAY)
     content = apply(reference.content(), plan.changes)
     (reservation,) = content.rack_reservations
-    assert reservation.units == (10, 11, 12, 13)
-    assert edits.device(content, "edge-theatre-a4").position == 13.0
+    assert reservation.units == (10, 11, 12, 13, 42)
+    assert edits.device(content, "edge-theatre-a4").position == 42.0
+    assert planned(content, asked, ("A4-R07",)).empty
+    with pytest.raises(InputError, match="not as many as the request asks for"):
+        planned(reference.content(), asked, ("A4-R07",))
 
 
 def test_a_name_of_any_characters_goes_through_every_step() -> None:

@@ -16,10 +16,9 @@ from chapelle.model.tenancy import (
     EDGE_GROUP,
     EDGE_MANAGEMENT,
     EDGE_PORT,
-    Option,
     edge_name,
 )
-from chapelle.plan.tenancy import plugs
+from chapelle.plan.tenancy import plugs, space
 from chapelle.plan.tenancy.overlay import Overlay
 from chapelle.plan.tenancy.work import Work, by_slug
 
@@ -35,7 +34,6 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """The tenant's equipment in one aisle: its id, its name, and the ids of its ports by name."""
 
     aisle: str
-    location: int
     device: int
     name: str
     rack: r.Rack
@@ -43,7 +41,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     cords: dict[str, int]
 
 
-def plan(work: Work, racks: Sequence[r.Rack], option: Option, overlay: Overlay) -> tuple[str, ...]:
+def plan(work: Work, racks: Sequence[r.Rack], overlay: Overlay) -> tuple[str, ...]:
     """Make the tenant's equipment in every aisle where it has racks, and plug it in.
 
     Returns:
@@ -59,12 +57,12 @@ def plan(work: Work, racks: Sequence[r.Rack], option: Option, overlay: Overlay) 
         aisles.setdefault(_aisle(work, rack), []).append(rack)
     _require_aisles(work, aisles)
     for aisle in sorted(aisles, key=int):
-        edge = _edge(work, aisle, aisles[aisle], option, overlay)
+        edge = _edge(work, aisle, aisles[aisle], overlay)
         plugs.power(work, edge.name, edge.cords, edge.rack)
         _hand_off(work, edge, overlay)
         if overlay.out_of_band is not None:
             port = edge.ports[EDGE_MANAGEMENT]
-            plugs.out_of_band(work, (edge.name, EDGE_MANAGEMENT, port), edge.location, overlay)
+            plugs.out_of_band(work, (edge.name, EDGE_MANAGEMENT, port), aisle, overlay)
         _cross_connects(work, edge)
     if overlay.asn is None:
         _elsewhere(work, overlay)
@@ -79,7 +77,7 @@ def _elsewhere(work: Work, overlay: Overlay) -> None:
         for group in work.dc.interfaces_by_device.get(device.id, ()):
             if group.name == EDGE_GROUP and group.type == "lag":
                 work.draft.update("interfaces", group.id, **_carried(overlay))
-                plugs.pair(work, device.location or 0)
+        work.switches.update(work.dc.leaf_pair(device))
 
 
 def _aisle(work: Work, rack: r.Rack) -> str:
@@ -109,16 +107,14 @@ def _require_aisles(work: Work, aisles: Iterable[str]) -> None:
 # -- the device -----------------------------------------------------------------------------------
 
 
-def _edge(
-    work: Work, aisle: str, racks: Sequence[r.Rack], option: Option, overlay: Overlay
-) -> Edge:
+def _edge(work: Work, aisle: str, racks: Sequence[r.Rack], overlay: Overlay) -> Edge:
     name = edge_name(work.request.tenant.slug, aisle)
     found: r.Device | None = work.own("devices", lambda d: d.name == name, f"Device {name}")
     if found is not None:
         return _known(work, aisle, found, overlay)
     rack = racks[0]
     fields: dict[str, Any] = {} if overlay.asn is None else {"bgp_asn": overlay.asn}
-    position = _top(work, rack, option)
+    position = float(space.top(work, rack))
     device = work.create(
         "devices",
         name=name,
@@ -165,10 +161,7 @@ def _edge(
         for cord in CORDS
     }
     work.words.append(f"{name} in {rack.name} U{position:g}, status planned")
-    return Edge(
-        aisle=aisle, location=rack.location or 0, device=device, name=name, rack=rack, ports=ports,
-        cords=cords,
-    )  # fmt: skip
+    return Edge(aisle=aisle, device=device, name=name, rack=rack, ports=ports, cords=cords)
 
 
 def _known(work: Work, aisle: str, device: r.Device, overlay: Overlay) -> Edge:
@@ -197,10 +190,8 @@ def _known(work: Work, aisle: str, device: r.Device, overlay: Overlay) -> Edge:
     if grouped:
         for port in _used(work):
             work.draft.update("interfaces", ports[port], lag=ports[EDGE_GROUP])
-    return Edge(
-        aisle=aisle, location=device.location or 0, device=device.id, name=device.name or "",
-        rack=rack, ports=ports, cords=cords,
-    )  # fmt: skip
+    name = device.name or ""
+    return Edge(aisle=aisle, device=device.id, name=name, rack=rack, ports=ports, cords=cords)
 
 
 def _carried(overlay: Overlay) -> dict[str, Any]:
@@ -225,32 +216,13 @@ def _device_type(work: Work) -> int:
     return found.id
 
 
-def _top(work: Work, rack: r.Rack, option: Option) -> float:
-    """The highest unit that nothing is in; of those that were asked for, where these were."""
-    filled: set[float] = set()
-    for device in work.dc.content.devices:
-        kind = work.dc.device_types.get(device.device_type)
-        if device.rack == rack.id and device.position is not None and kind:
-            halves = int(kind.u_height * 2)
-            filled |= {(device.position + half / 2) // 1 for half in range(halves)}
-    units = option.units or range(1, rack.u_height + 1)
-    free = [unit for unit in units if unit not in filled]
-    if not free:
-        raise RefusedError(
-            f"Rack {rack.name} is full; nothing was changed.",
-            where=f"rack {rack.name} in NetBox",
-            expected="a free unit for the tenant's equipment",
-            found="none",
-        )
-    return float(max(free))
-
-
 # -- what it hangs on -----------------------------------------------------------------------------
 
 
 def _hand_off(work: Work, edge: Edge, overlay: Overlay) -> None:
-    pair = plugs.pair(work, edge.location)
-    for first in range(0, 2 * work.request.handoff.ports, 2):
+    ports = work.request.handoff.ports
+    pair = plugs.pair(work, edge.aisle, edge.ports[_PORTS[0]], ports, PORT_TYPE)
+    for first in range(0, 2 * ports, 2):
         names = _PORTS[first : first + 2]
         near = [(edge.name, name, edge.ports[name]) for name in names]
         far = plugs.hand_off(work, near, pair, PORT_TYPE)

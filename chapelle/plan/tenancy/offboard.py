@@ -16,6 +16,7 @@ from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.draft import Draft
 from chapelle.model.tenancy import (
+    AVAILABLE,
     CONTRACTED,
     EDGE,
     LET_UNTIL,
@@ -257,9 +258,7 @@ class _Leaving:
             self.draft.update("power_feeds", feed.id, tenant=None)
         for rack in self.racks:
             empty = {REQUEST: None, CONTRACTED: None, LET_UNTIL: None}
-            self.draft.update(
-                "racks", rack.id, tenant=None, status="available", custom_fields=empty
-            )
+            self.draft.update("racks", rack.id, tenant=None, status=AVAILABLE, custom_fields=empty)
             self.words.append(f"rack {rack.name}: to let again")
 
     def _pull(self, list_name: str, number: int) -> None:

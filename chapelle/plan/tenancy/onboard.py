@@ -33,7 +33,7 @@ def onboard(dc: Datacentre, request: Request, option: Option, today: datetime.da
     people.plan(work)
     racks = space.plan(work, option)
     networks = overlay.plan(work)
-    aisles = edge.plan(work, racks, option, networks)
+    aisles = edge.plan(work, racks, networks)
     work.switches |= {device.name or "" for device in dc.borders}  # they have every VRF
     changes = work.draft.changes
     return TenancyPlan(

@@ -89,35 +89,65 @@ def _outlet(work: Work, pdu: r.Device) -> r.PowerOutlet:
         now: r.PowerOutlet = work.draft.record("power_outlets", outlet.id)
         if fits and now.cable is None:
             return now
-    raise _none_free(work, "outlet", pdu.name or "", len(outlets))
+    raise _none_free(work, "outlet", pdu.name or "")
 
 
 # -- the tenant pair ------------------------------------------------------------------------------
 
 
-def pair(work: Work, location: int) -> tuple[r.Device, r.Device]:
-    """The two switches of an aisle that tenants hang on.
+def pair(work: Work, aisle: str, first: int, ports: int, kind: str) -> tuple[r.Device, ...]:
+    """The two switches of an aisle that a tenant hangs on, or is to hang on.
+
+    Arguments:
+        work: the plan.
+        aisle: the aisle's number.
+        first: the first port of the tenant's equipment.
+        ports: how many it needs on each of the two.
+        kind: the type of these.
 
     Raises:
-        InputError: there are not two.
+        InputError: there are none.
+        RefusedError: no pair has that many ports of one number free.
     """
-    found = sorted(
-        (
-            device
-            for device in work.dc.devices_by_name.values()
-            if work.dc.role_of(device) == "tenant-leaf" and device.location == location
-        ),
-        key=lambda device: device.name or "",
-    )
-    if len(found) != 2:
+    pairs = _pairs(work, aisle)
+    if not pairs:
         raise InputError(
-            "An aisle has no pair of tenant leafs.",
-            where=f"location {location} in NetBox",
-            expected="two devices of role tenant-leaf",
-            found=", ".join(device.name or "" for device in found) or "none",
+            f"Aisle {aisle} has no pair of tenant leafs.",
+            where=f"aisle {aisle} in NetBox",
+            expected="two devices of role tenant-leaf, whose names differ in the last letter only",
+            found="none",
         )
-    work.switches |= {device.name or "" for device in found}
-    return found[0], found[1]
+    known = work.dc.interfaces.get(first)
+    peer = work.dc.peer_interface(known) if known else None
+    for switches in pairs:
+        there = peer is not None and peer.device in {switch.id for switch in switches}
+        if there or (peer is None and len(_common(work, switches, kind)) >= ports):
+            work.switches |= {switch.name or "" for switch in switches}
+            return switches
+    names = ", ".join(switch.name or "" for switches in pairs for switch in switches)
+    raise _none_free(work, f"port of one number ({kind})", names)
+
+
+def _pairs(work: Work, aisle: str) -> list[tuple[r.Device, r.Device]]:
+    found = []
+    for device in sorted(work.dc.devices_by_name.values(), key=lambda device: device.name or ""):
+        if work.dc.role_of(device) == "tenant-leaf" and work.dc.aisle_number(device) == aisle:
+            partners = work.dc.partners(device)
+            found += [
+                (device, other) for other in partners if (device.name or "") < str(other.name)
+            ]
+    return found
+
+
+def _common(
+    work: Work, switches: Sequence[r.Device], kind: str
+) -> list[tuple[r.Interface, r.Interface]]:
+    """The free ports that two switches have under one number."""
+    one, other = (
+        {_number(port.name): port for port in _free_ports(work, switch, kind)}
+        for switch in switches
+    )
+    return [(one[number], other[number]) for number in sorted(one.keys() & other.keys())]
 
 
 def hand_off(
@@ -144,19 +174,14 @@ def hand_off(
                 remedy="correct the cables in NetBox",
             )
         return there
-    by_number = [
-        {_number(port.name): port for port in _free_ports(work, switch, kind)}
-        for switch in switches
-    ]
-    common = sorted(by_number[0].keys() & by_number[1].keys())
+    common = _common(work, switches, kind)
     if not common:
         names = " and ".join(switch.name or "" for switch in switches)
-        raise _none_free(work, f"port of one number ({kind})", names, len(by_number[0]))
-    ports = [each[common[0]] for each in by_number]
-    for (device, name, number), switch, port in zip(near, switches, ports, strict=True):
+        raise _none_free(work, f"port of one number ({kind})", names)
+    for (device, name, number), switch, port in zip(near, switches, common[0], strict=True):
         label = f"{device} {name} - {switch.name} {port.name}"
         _cable(work, _FIBRE, (_INTERFACE, number), (_INTERFACE, port.id), label)
-    return ports
+    return list(common[0])
 
 
 def link(work: Work, port: int, interface: r.Interface, overlay: Overlay) -> None:
@@ -214,7 +239,7 @@ def _free_ports(work: Work, device: r.Device, kind: str) -> list[r.Interface]:
 # -- out of band ----------------------------------------------------------------------------------
 
 
-def out_of_band(work: Work, near: Near, location: int, overlay: Overlay) -> None:
+def out_of_band(work: Work, near: Near, aisle: str, overlay: Overlay) -> None:
     """Plug the equipment's management port into an out-of-band switch, in the tenant's VLAN.
 
     The switch's group to the border leafs carries the VLAN on.
@@ -227,7 +252,7 @@ def out_of_band(work: Work, near: Near, location: int, overlay: Overlay) -> None
     own = work.dc.interfaces.get(number)
     port = work.dc.peer_interface(own) if own else None
     if port is None:
-        port = _oob_port(work, location)
+        port = _oob_port(work, aisle)
         switch = work.dc.devices[port.device]
         label = f"{device} {name} - {switch.name} {port.name}"
         _cable(work, _COPPER, (_INTERFACE, number), (_INTERFACE, port.id), label)
@@ -244,17 +269,17 @@ def out_of_band(work: Work, near: Near, location: int, overlay: Overlay) -> None
     work.switches.add(switch.name or "")
 
 
-def _oob_port(work: Work, location: int) -> r.Interface:
+def _oob_port(work: Work, aisle: str) -> r.Interface:
     switches = [
         device
         for device in work.dc.devices_by_name.values()
-        if work.dc.role_of(device) == "oob" and device.location == location
+        if work.dc.role_of(device) == "oob" and work.dc.aisle_number(device) == aisle
     ]
     for switch in sorted(switches, key=lambda device: device.name or ""):
         if ports := _free_ports(work, switch, "1000base-t"):
             return ports[-1]  # servers' controllers are counted from the first
     names = ", ".join(sorted(switch.name or "" for switch in switches))
-    raise _none_free(work, "port", names or f"location {location}", 0)
+    raise _none_free(work, "port", names or f"aisle {aisle}")
 
 
 def _uplinks(work: Work, switch: r.Device) -> list[r.Interface]:
@@ -309,11 +334,11 @@ def cross_connect(work: Work, near: Near, port: r.FrontPort) -> None:
     _cable(work, _FIBRE, (_INTERFACE, number), (_FRONT, port.id), label)
 
 
-def _none_free(work: Work, what: str, where: str, number: int) -> RefusedError:
+def _none_free(work: Work, what: str, where: str) -> RefusedError:
     return RefusedError(
         f"No {what} is free; nothing was changed.",
         where=f"{where} in NetBox",
         expected=f"a free {what} for {work.who}",
-        found=f"none of {number}" if number else "none",
+        found="none",
         remedy="free one, or choose racks in another aisle",
     )

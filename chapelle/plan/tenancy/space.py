@@ -4,10 +4,18 @@ import datetime
 
 from chapelle.errors import InputError, RefusedError
 from chapelle.model import records as r
-from chapelle.model.tenancy import CONTRACTED, HELD_UNTIL, LET_UNTIL, REQUEST, Option, Request
+from chapelle.model.tenancy import (
+    AVAILABLE,
+    CONTRACTED,
+    HELD_UNTIL,
+    LET_UNTIL,
+    REQUEST,
+    Option,
+    Request,
+)
 from chapelle.plan.tenancy.work import Work
 
-_ACTIVE, _AVAILABLE = "active", "available"
+_ACTIVE = "active"
 _STALE = "stale"
 
 
@@ -55,15 +63,23 @@ def plan(work: Work, option: Option) -> list[r.Rack]:
     before = held(work)
     racks = {rack.name: rack for rack in before}
     racks |= {name: work.dc.rack(name) for name in option.racks}
-    _require_number(work, len(racks), len(before))
+    _require_number(work, option, len(racks), len(before))
     for name in sorted(racks):
         _require_free(work, racks[name], before)
         _rack(work, racks[name], option)
     return [racks[name] for name in sorted(racks)]
 
 
-def _require_number(work: Work, number: int, before: int) -> None:
+def _require_number(work: Work, option: Option, number: int, before: int) -> None:
     asked = work.request.space.racks or 1
+    units = len(set(option.units))
+    if not before and work.request.space.units != (units or None):
+        raise InputError(
+            "The units are not as many as the request asks for.",
+            where=f"request {work.request.reference}",
+            expected=f"{work.request.space.units or 'no'} units",
+            found=str(units or "none"),
+        )
     if number != asked:
         raise InputError(
             "The racks are not as many as the request asks for.",
@@ -79,11 +95,11 @@ def _require_free(work: Work, rack: r.Rack, before: list[r.Rack]) -> None:
     where = f"rack {rack.name}"
     if rack.tenant is not None and rack not in before:
         raise work.mixed(f"Rack {rack.name}", work.holder(rack), where)
-    if rack not in before and rack.status != _AVAILABLE:
+    if rack not in before and rack.status != AVAILABLE:
         raise RefusedError(
             f"Rack {rack.name} is not to let now.",
             where=f"{where} in NetBox",
-            expected=f"status {_AVAILABLE}",
+            expected=f"status {AVAILABLE}",
             found=f"status {rack.status}",
             remedy="choose another rack, or set its status in NetBox when it is free",
         )
@@ -118,7 +134,9 @@ def _rack(work: Work, rack: r.Rack, option: Option) -> None:
 
 def _reservation(work: Work, rack: r.Rack, option: Option) -> None:
     request = work.request
-    wanted = set(option.units) if request.space.units else set(range(1, rack.u_height + 1))
+    wanted = set(range(1, rack.u_height + 1))
+    if request.space.units:
+        wanted = {*option.units, top(work, rack)}
     mine: r.RackReservation | None = None
     for each in work.dc.content.rack_reservations:
         if each.rack != rack.id:
@@ -135,16 +153,32 @@ def _reservation(work: Work, rack: r.Rack, option: Option) -> None:
     fields = {REQUEST: request.reference, HELD_UNTIL: request.held_until.isoformat()}
     if mine is None:
         units = tuple(sorted(wanted))
-        if not units:
-            raise InputError(
-                "The option says nothing of units.",
-                where=f"request {request.reference}",
-                expected=f"{request.space.units} units of {rack.name}",
-                found="none",
-            )
         work.create("rack_reservations", rack=rack.id, units=units, custom_fields=fields, **said)
     else:
         work.draft.update("rack_reservations", mine.id, custom_fields=fields, **said)
+
+
+def top(work: Work, rack: r.Rack) -> int:
+    """The highest unit of a rack that nothing is in: where the tenant's edge goes.
+
+    Raises:
+        RefusedError: it is full.
+    """
+    filled: set[float] = set()
+    for device in work.dc.content.devices:
+        kind = work.dc.device_types.get(device.device_type)
+        if device.rack == rack.id and device.position is not None and kind:
+            halves = range(int(kind.u_height * 2))
+            filled |= {(device.position + half / 2) // 1 for half in halves}
+    free = [unit for unit in range(1, rack.u_height + 1) if unit not in filled]
+    if not free:
+        raise RefusedError(
+            f"Rack {rack.name} is full; nothing was changed.",
+            where=f"rack {rack.name} in NetBox",
+            expected="a free unit for the tenant's equipment",
+            found="none",
+        )
+    return max(free)
 
 
 def _clear(work: Work, rack: r.Rack, other: r.RackReservation) -> None:
