@@ -13,6 +13,7 @@ from chapelle.tasks import (
     rolling,
     runs,
     snapshot,
+    tenancy_change,
     tenant,
 )
 
@@ -22,6 +23,8 @@ def namespace() -> Collection:
     top = Collection.from_module(provision)
     for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs, tenant):
         top.add_collection(Collection.from_module(noun))
+    top.collections["tenant"].add_task(tenancy_change.onboard)
+    top.collections["tenant"].add_task(tenancy_change.offboard)
     top.add_task(check.check)
     top.add_task(rolling.reboot)
     top.add_task(rolling.patch)

@@ -26,7 +26,7 @@ from chapelle.model.tenancy import (
     Quarantined,
 )
 from chapelle.plan.tenancy import quarantine
-from chapelle.plan.tenancy.plan import OFFBOARD, TenancyPlan
+from chapelle.plan.tenancy.plan import OFFBOARD, Item, TenancyPlan
 from chapelle.plan.tenancy.pools import quarantine_of, site_of
 from chapelle.plan.tenancy.work import by_slug
 
@@ -66,6 +66,7 @@ def offboard(dc: Datacentre, tenant_slug: str, today: datetime.date) -> TenancyP
         switches=leaving.switches() if changes else (),
         changes=changes,
         freeze=freeze,
+        equipment=leaving.equipment() if changes else (),
         words=tuple(leaving.words),
     )
 
@@ -276,7 +277,27 @@ class _Leaving:
             if said := _SAID.get(list_name):
                 self.words.append(f"{said.format(record)}: withdrawn")
 
-    # -- where ------------------------------------------------------------------------------------
+    # -- what and where ---------------------------------------------------------------------------
+
+    def equipment(self) -> tuple[Item, ...]:
+        """All equipment of the tenant's that NetBox knows of, by name."""
+        edges = {device.id for device in self.edges}
+        return tuple(
+            sorted(self._item(device, device.id in edges) for device in self._own("devices"))
+        )
+
+    def _item(self, device: r.Device, leaves: bool) -> Item:
+        kind = self.dc.device_types.get(device.device_type)
+        rack = self.dc.racks.get(device.rack or 0)
+        unit = f" U{device.position:g}" if device.position is not None else ""
+        return Item(
+            name=device.name or f"device {device.id}",
+            model=kind.model if kind else "",
+            serial=device.serial,
+            asset_tag=device.asset_tag or "",
+            place=f"{rack.name}{unit}" if rack else "",
+            leaves=leaves,
+        )
 
     def aisles(self) -> tuple[str, ...]:
         """The numbers of the aisles that the tenant is in."""

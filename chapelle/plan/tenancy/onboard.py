@@ -43,6 +43,7 @@ def onboard(dc: Datacentre, request: Request, option: Option, today: datetime.da
         reference=request.reference,
         snapshot=dc.snapshot.hash,
         racks=tuple(rack.name for rack in racks),
+        units=option.units,
         aisles=aisles,
         switches=tuple(sorted(work.switches)) if changes else (),
         taken=tuple(work.free.taken),

@@ -21,6 +21,21 @@ ONBOARD: Final = "tenant-onboard"
 OFFBOARD: Final = "tenant-offboard"
 
 
+class Item(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A piece of equipment of the tenant's, as NetBox knows it.
+
+    `place` is where it stands, empty when it stands nowhere any more; `leaves` says that the plan
+    takes it out of NetBox, so that whoever confirms it confirms that it is out of its rack.
+    """
+
+    name: str
+    model: str
+    serial: str = ""
+    asset_tag: str = ""
+    place: str = ""
+    leaves: bool = False
+
+
 class TenancyPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """What a tenant's coming, growing or leaving changes.
 
@@ -31,12 +46,14 @@ class TenancyPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         tenant: the tenant's slug; `name` its name.
         reference: of the request; empty when a tenant leaves, with all its requests.
         snapshot: the hash of the content that it was made from.
-        racks: that the tenant has afterwards, or gives back.
+        racks: that the request has afterwards, or that are given back.
+        units: of the one rack, where units were asked for.
         aisles: the numbers of those that something changes in.
         switches: whose configuration may change.
         taken: what comes from the pools of the site.
         changes: of NetBox's objects, in their order.
         freeze: how many of the changes come before the switches follow; the others come after.
+        equipment: of a tenant that leaves: all that NetBox knows of.
         words: the same for people, a line each.
     """
 
@@ -47,11 +64,13 @@ class TenancyPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     reference: str = ""
     snapshot: str
     racks: tuple[str, ...]
+    units: tuple[int, ...] = ()
     aisles: tuple[str, ...]
     switches: tuple[str, ...]
     taken: tuple[Taken, ...] = ()
     changes: tuple[Change, ...]
     freeze: int
+    equipment: tuple[Item, ...] = ()
     words: tuple[str, ...] = ()
 
     @cached_property

@@ -118,7 +118,9 @@ def _nothing(request: Request, answer: Answer, chosen: Sequence[str]) -> Refused
     about = [
         refused
         for refused in answer.refused
-        if not wanted or refused.subject == "the request" or wanted & {refused.subject, *refused.racks}
+        if not wanted
+        or refused.subject == "the request"
+        or wanted & {refused.subject, *refused.racks}
     ]
     lines = [f"{refused.subject}: {refused.reason}" for refused in about]
     more = f"\n            and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""

@@ -4,14 +4,12 @@ Only what is new counts: a datacentre with findings may let racks, as long as th
 """
 
 import datetime
-from collections.abc import Iterable
-
-import msgspec
 
 from chapelle.checks import netbox as checks
 from chapelle.checks.resilience import check as resilience
 from chapelle.checks.resilience.loss import Plant
-from chapelle.errors import RefusedError
+from chapelle.checks.tenancy import isolation
+from chapelle.errors import FindingsError, RefusedError
 from chapelle.fabric import intent, links, ownership, render
 from chapelle.fabric.platforms import FRR
 from chapelle.model.datacentre import Datacentre
@@ -19,20 +17,13 @@ from chapelle.model.draft import apply
 from chapelle.model.finding import Finding
 from chapelle.model.snapshot import Snapshot
 from chapelle.plan.scope import switches
-from chapelle.plan.tenancy.plan import TenancyPlan
+from chapelle.plan.tenancy.plan import ONBOARD, TenancyPlan
 
 # Findings that an error names before it only counts the others.
 _NAMED = 8
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan would do: the datacentre when the switches have followed, and their diffs."""
-
-    after: Datacentre
-    diffs: dict[str, str]
-
-
-def judge(dc: Datacentre, plan: TenancyPlan, now: datetime.datetime) -> Judged:
+def judge(dc: Datacentre, plan: TenancyPlan, now: datetime.datetime) -> dict[str, str]:
     """Judge a plan.
 
     Arguments:
@@ -40,16 +31,25 @@ def judge(dc: Datacentre, plan: TenancyPlan, now: datetime.datetime) -> Judged:
         plan: the plan.
         now: the time, by which windows and waivers are over.
 
+    Returns:
+        What it changes on each switch, by name, for people to read.
+
     Raises:
         RefusedError: it would make something worse, join two parties, or change a switch that it
             does not name; the error says what.
     """
-    after = Datacentre(Snapshot(apply(dc.content, plan.changes[: plan.freeze])))
-    _require_harmless(dc, after, now, plan)
+    frozen = Datacentre(Snapshot(apply(dc.content, plan.changes[: plan.freeze])))
+    last = frozen
     if plan.freeze < len(plan.changes):
         last = Datacentre(Snapshot(apply(dc.content, plan.changes)))
-        _require_harmless(dc, last, now, plan)
-    diffs = changed(dc, after)
+    found = {_line(finding) for finding in _findings(dc, now)}
+    if plan.kind == ONBOARD:  # nobody comes while somebody reaches somebody
+        found -= {_line(leak) for leak in isolation.prove(dc).leaks}
+    for after in {id(each): each for each in (frozen, last)}.values():
+        new = [line for line in map(_line, _findings(after, now)) if line not in found]
+        if new:
+            raise _harmful(plan, new)
+    diffs = changed(dc, frozen)
     if strangers := sorted(diffs.keys() - set(plan.switches)):
         raise RefusedError(
             "The plan would change switches that it does not name; nothing was changed.",
@@ -58,37 +58,40 @@ def judge(dc: Datacentre, plan: TenancyPlan, now: datetime.datetime) -> Judged:
             found=f"changes on {', '.join(strangers)}",
             remedy="this is a mistake of chapelle's: report it with the plan (--plan-only)",
         )
-    return Judged(after=after, diffs=diffs)
+    return diffs
 
 
-def _require_harmless(
-    before: Datacentre, after: Datacentre, now: datetime.datetime, plan: TenancyPlan
-) -> None:
-    """Make sure that nothing is found afterwards that was not found before."""
-    new = [
-        *_added(checks.check(before), checks.check(after)),
-        *_added(_resilience(before, now), _resilience(after, now)),
-    ]
-    if not new:
-        return
-    lines = [_line(finding) for finding in new]
+def require_apart(dc: Datacentre) -> None:
+    """Make sure that nobody reaches anybody.
+
+    Raises:
+        FindingsError: somebody does.
+    """
+    if leaks := isolation.prove(dc).leaks:
+        raise FindingsError(
+            f"{len(leaks)} ways lead from one party to another.",
+            where="NetBox, as it is now",
+            expected="none",
+            found="\n            ".join(map(_line, leaks[:_NAMED])),
+            remedy="invoke tenant.isolation says more; mend what it names",
+        )
+
+
+def _findings(dc: Datacentre, now: datetime.datetime) -> list[Finding]:
+    """All that anybody finds wrong."""
+    found = resilience.check(Plant(dc), now).findings
+    return [*checks.check(dc), *found, *isolation.prove(dc).leaks]
+
+
+def _harmful(plan: TenancyPlan, lines: list[str]) -> RefusedError:
     more = f"\n            and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
-    raise RefusedError(
-        f"The plan would do harm: {len(new)} new findings; nothing was changed.",
+    return RefusedError(
+        f"The plan would do harm: {len(lines)} findings; nothing was changed.",
         where=f"{plan.kind} {plan.name}, plan {plan.hash[:12]}",
-        expected="no finding that is not there now",
+        expected="no finding that is not there now, and nobody who reaches anybody",
         found="\n            ".join(lines[:_NAMED]) + more,
         remedy="choose other racks, or mend what the findings name",
     )
-
-
-def _resilience(dc: Datacentre, now: datetime.datetime) -> tuple[Finding, ...]:
-    return resilience.check(Plant(dc), now).findings
-
-
-def _added(before: Iterable[Finding], after: Iterable[Finding]) -> list[Finding]:
-    known = {_line(finding) for finding in before}
-    return [finding for finding in after if _line(finding) not in known]
 
 
 def _line(finding: Finding) -> str:

@@ -5,7 +5,7 @@ request -> snapshot -> racks -> plan -> judged in memory -> yes -> locks -> NetB
 """
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -66,8 +66,8 @@ def plan(settings: Settings, order: Order, operator: Operator) -> Outcome:
     asked = requests.read(order.request)
     dc = prepare.scene(settings, operator.say).dc
     made = _planned(dc, asked, order)
-    judged = judge.judge(dc, made, datetime.datetime.now(datetime.UTC))
-    return Outcome(plan=made, diffs=judged.diffs)
+    diffs = {} if made.empty else judge.judge(dc, made, datetime.datetime.now(datetime.UTC))
+    return Outcome(plan=made, diffs=diffs)
 
 
 def onboard(settings: Settings, order: Order, operator: Operator, confirm: Confirm) -> Outcome:
@@ -212,6 +212,6 @@ def _again(order: Order) -> str:
     return f"invoke tenant.onboard {order.request}"
 
 
-def names_of(racks: str | None) -> Sequence[str]:
+def names_of(racks: str | None) -> tuple[str, ...]:
     """The racks of `--racks`."""
     return tuple(dict.fromkeys(filter(None, (racks or "").split(","))))
