@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import ip_interface
 from typing import Any
 
 import msgspec
@@ -211,6 +212,75 @@ def _tenant_vlan(
     return content
 
 
+def edge(content: Content, name: str, tenant: str, asn: int | None) -> Content:
+    """The content with a tenant's own equipment, of role tenant-edge, in aisle 1."""
+    device = r.Device(
+        id=next_id(content, "devices"), name=name, status="planned",
+        device_type=find(content, "device_types", slug="tenant-edge").id,
+        role=find(content, "device_roles", slug="tenant-edge").id,
+        tenant=find(content, "tenants", slug=tenant).id, site=1,
+        location=find(content, "locations", slug="aisle-1").id,
+        custom_fields={"bgp_asn": asn} if asn else {},
+    )  # fmt: skip
+    content = added(content, "devices", device)
+    number = next_id(content, "interfaces")
+    kinds = {f"et{n}": "25gbase-x-sfp28" for n in (1, 2, 3, 4)} | {"mgmt": "1000base-t"}
+    return added(content, "interfaces", *(
+        r.Interface(id=number + i, device=device.id, name=each, type=kind, mgmt_only=each == "mgmt")
+        for i, (each, kind) in enumerate(kinds.items())
+    ))  # fmt: skip
+
+
+def handed_off(
+    content: Content, near: tuple[str, str], far: tuple[str, str], vrf: str, *links: tuple[str, str]
+) -> Content:
+    """The content with a cable from a switch's port in that VRF to a tenant's, both addressed."""
+    number = find(content, "vrfs", name=vrf).id
+    for place, end in enumerate((near, far)):
+        content = edited(content, "interfaces", port(content, *end), vrf=None if place else number)
+        for link in links:
+            address = r.IPAddress(
+                id=next_id(content, "ip_addresses"), address=link[place], status="active",
+                vrf=number, assigned_object_type="dcim.interface",
+                assigned_object_id=port(content, *end).id,
+            )  # fmt: skip
+            content = added(content, "ip_addresses", address)
+    for link in links:
+        content = _prefix(content, str(ip_interface(link[0]).network), "tenant-link", vrf)
+    return cabled(content, port(content, *near), port(content, *far))
+
+
+def _prefix(content: Content, prefix: str, role: str, vrf: str, status: str = "active") -> Content:
+    owner = find(content, "vrfs", name=vrf)
+    return added(content, "prefixes", r.Prefix(
+        id=next_id(content, "prefixes"), prefix=prefix, status=status, vrf=owner.id,
+        role=find(content, "roles", slug=role).id, tenant=owner.tenant,
+    ))  # fmt: skip
+
+
+def with_handoffs(content: Content) -> Content:
+    """AP-HP routes in aisle 1 too: over IPv4 on both leafs, over IPv6 and with jumbo frames on one.
+
+    Of its networks one may be announced in parts and one only whole; a third is not its any more.
+    """
+    content = edge(content, "edge-ap-hp-a1", "ap-hp", 4_210_000_000)
+    content = handed_off(
+        content, ("leaf-a1-ta", "swp5"), ("edge-ap-hp-a1", "et1"), "ap-hp",
+        ("10.79.0.0/31", "10.79.0.1/31"), ("2001:db8:79::/127", "2001:db8:79::1/127"),
+    )  # fmt: skip
+    content = handed_off(
+        content, ("leaf-a1-tb", "swp5"), ("edge-ap-hp-a1", "et2"), "ap-hp",
+        ("10.79.0.2/31", "10.79.0.3/31"),
+    )  # fmt: skip
+    jumbo = port(content, "edge-ap-hp-a1", "et1")
+    content = edited(content, "interfaces", jumbo, mtu=9000)
+    for prefix, status in (
+        ("10.96.0.0/20", "active"), ("10.96.16.0/29", "reserved"), ("10.96.17.0/24", "deprecated"),
+    ):  # fmt: skip
+        content = _prefix(content, prefix, "tenant-announced", "ap-hp", status)
+    return content
+
+
 def on_platform(content: Content, slug: str) -> Content:
     """The content with every switch of that platform, and its ports called as it calls them."""
     platform = find(content, "platforms", slug=slug)
@@ -241,4 +311,4 @@ def _frr(content: Content) -> int:
 
 
 def tenants() -> Content:
-    return with_tenants(reference.content())
+    return with_handoffs(with_tenants(reference.content()))
