@@ -213,12 +213,14 @@ def _tenant_vlan(
 
 
 def edge(content: Content, name: str, tenant: str, asn: int | None) -> Content:
-    """The content with a tenant's own equipment, of role tenant-edge, in aisle 1."""
+    """The content with a tenant's own equipment, of role tenant-edge, in A1-R07."""
+    role = find(content, "device_roles", slug="tenant-edge").id
     device = r.Device(
         id=next_id(content, "devices"), name=name, status="planned",
         device_type=find(content, "device_types", slug="tenant-edge").id,
-        role=find(content, "device_roles", slug="tenant-edge").id,
-        tenant=find(content, "tenants", slug=tenant).id, site=1,
+        role=role, tenant=find(content, "tenants", slug=tenant).id, site=1,
+        rack=find(content, "racks", name="A1-R07").id, face="front",
+        position=42.0 - sum(each.role == role for each in content.devices),
         location=find(content, "locations", slug="aisle-1").id,
         custom_fields={"bgp_asn": asn} if asn else {},
     )  # fmt: skip
