@@ -200,6 +200,12 @@ def prefixes(router: Router, command: str) -> set[str]:
     return set(shown.get("routes", shown.get("advertisedRoutes", {})))
 
 
+def established(switch: Router) -> int:
+    """How often the session with the tenant has come up."""
+    told = json.loads(switch.vtysh("show bgp neighbors 10.79.0.3 json"))
+    return int(told["10.79.0.3"]["connectionsEstablished"])
+
+
 @contextlib.contextmanager
 def met(root: Path, leaf: str) -> Iterator[tuple[Router, Router]]:
     """A leaf with that configuration, and a tenant's router on its port swp5."""
@@ -229,18 +235,17 @@ def test_a_tenant_is_heard_for_what_it_has_and_hears_what_its_vrf_holds(root: Pa
         assert "RT:" not in switch.vtysh("show bgp ipv4 unicast 10.96.0.0/20")
 
         # A push that changes nothing leaves the session alone, one that changes the filter too.
-        where = "show bgp neighbors 10.79.0.3 json"
-        before = json.loads(switch.vtysh(where))["10.79.0.3"]["connectionsEstablished"]
+        assert established(switch) == 1
         switch.reload(merge("frr", switch.running(), leaf))
         more = leaf.replace("permit 10.96.16.0/29", "permit 10.80.1.0/24 le 28")
         switch.reload(merge("frr", switch.running(), more))
         switch.wait("show bgp ipv4 unicast", r"10\.80\.1\.0/24")
-        assert json.loads(switch.vtysh(where))["10.79.0.3"]["connectionsEstablished"] == before == 1
+        assert established(switch) == 1
 
         # More parts than it may have end the session, and it stays ended.
-        parts = [("-c", f"network 10.96.2.{16 * n}/28") for n in range(10)]
-        tenant.run("vtysh", "-c", "conf t", "-c", "router bgp 4210000000", "-c",
-                   "address-family ipv4 unicast", *(word for part in parts for word in part))  # fmt: skip
+        where = ("configure terminal", "router bgp 4210000000", "address-family ipv4 unicast")
+        parts = (f"network 10.96.2.{16 * number}/28" for number in range(10))
+        tenant.run("vtysh", *(word for line in (*where, *parts) for word in ("-c", line)))
         switch.wait("show bgp summary", r"10\.79\.0\.3 .* Idle \(PfxCt\)")
         assert prefixes(switch, "show bgp ipv4 unicast neighbors 10.79.0.3 routes") == set()
 

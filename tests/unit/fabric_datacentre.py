@@ -142,7 +142,7 @@ def with_tenants(content: Content) -> Content:
     content = edited(content, "vrfs", vrf, import_targets=(*vrf.import_targets, more.id))
     gateways = (("10.80.1.1/24",), ("10.80.2.1/24", "2001:db8:80:2::1/64"), ())
     for place, addresses in enumerate(gateways):
-        content = _tenant_vlan(content, 1000 + place, tenant.id, vrf.id, addresses)
+        content = tenant_vlan(content, 1000 + place, tenant.id, vrf.id, addresses)
     vlans = {vlan.vid: vlan.id for vlan in content.vlans}
     tagged = (vlans[1001], vlans[1002])
     content = machine(content, "ap-hp-1", ["eno1", "eno2"], mode="tagged", mtu=9000,
@@ -175,9 +175,10 @@ def with_tenants(content: Content) -> Content:
     return content
 
 
-def _tenant_vlan(
+def tenant_vlan(
     content: Content, vid: int, tenant: int, vrf: int, gateways: Iterable[str]
 ) -> Content:
+    """The content with a VLAN of AP-HP's that is routed in that VRF by these gateways."""
     target = r.RouteTarget(
         id=next_id(content, "route_targets"), name=f"4200000000:1{vid}", tenant=tenant
     )

@@ -7,8 +7,12 @@ from chapelle.checks.rules.scene import Fault, Rule, Scene, grouped
 from chapelle.model.datacentre import POWER_ROLES, SERVER_ROLES, SWITCH_ROLES
 from chapelle.model.references import MODELS, references
 from chapelle.model.status import TRANSITIONS
+from chapelle.model.tenancy import EDGE
 
-ROLES = SERVER_ROLES + SWITCH_ROLES + POWER_ROLES
+ROLES = (*SERVER_ROLES, *SWITCH_ROLES, *POWER_ROLES, EDGE)
+
+# What we do not configure: it has no platform, or one that is none of our business.
+_NOT_CONFIGURED = (*POWER_ROLES, EDGE)
 
 # The platforms that the roles, and the switch driver, know how to configure.
 SERVER_PLATFORMS = ("debian-12", "debian-13", "ubuntu-24-04")
@@ -113,7 +117,7 @@ def unknown_platforms(scene: Scene) -> Iterator[Fault]:
         role = scene.dc.role_of(device)
         known = SERVER_PLATFORMS if role in SERVER_ROLES else SWITCH_PLATFORMS
         platform = scene.dc.platforms.get(device.platform or 0)
-        if role in POWER_ROLES or role not in ROLES or (platform and platform.slug in known):
+        if role in _NOT_CONFIGURED or role not in ROLES or (platform and platform.slug in known):
             continue
         yield Fault(
             objects=(scene.ref("devices", device),),
