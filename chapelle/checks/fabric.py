@@ -38,23 +38,28 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
     Arguments:
         serial: its serial number; empty when NetBox has none.
-        peers: the BGP sessions that it is configured for.
+        peers: the BGP sessions with other switches that it is configured for.
+        handoffs: those with tenants' own equipment, and its name. The far side is not ours, so a
+            change need not bring such a session up; it may not lose one that was up.
         vnis: VXLAN network identifiers and their kind, `L2` or `L3`.
         ports: interfaces, and whether they are meant to be enabled.
         cables: what LLDP has to show on cabled ports, by interface.
         fabric: the interfaces that lead to other switches.
         waiting: the interfaces whose far end is not in service yet: nothing is required there.
+        absent: the tenants' equipment that is not in service yet.
         routes_bounded: whether the number of routes may only change within bounds; not so where a
             change is taken back that brought them all.
     """
 
     serial: str = ""
     peers: tuple[Peer, ...] = ()
+    handoffs: dict[Peer, str] = {}
     vnis: dict[int, str] = {}
     ports: dict[str, bool] = {}
     cables: dict[str, Neighbour] = {}
     fabric: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
     routes_bounded: bool = True
 
 
@@ -84,7 +89,11 @@ def as_intended(expected: Expected, facts: Facts) -> list[Difference]:
     seen = {neighbour.interface: neighbour for neighbour in facts.neighbours}
     found = [
         *_same_machine(expected.serial, facts),
-        *(_session(p, peers.get(p)) for p in _due(expected) if not _is_up(peers.get(p))),
+        *(
+            _session(p, peers.get(p))
+            for p in (*_due(expected), *_handed_off(expected))
+            if not _is_up(peers.get(p))
+        ),
         *(_vni(n, vnis.get(n)) for n in expected.vnis if not _vni_is_up(vnis.get(n))),
         *_ports_disabled(expected, facts),
         *(
@@ -132,10 +141,16 @@ def _due(expected: Expected) -> list[Peer]:
     return [peer for peer in expected.peers if peer.peer not in expected.waiting]
 
 
+def _handed_off(expected: Expected) -> list[Peer]:
+    """The sessions with tenants whose equipment is in service."""
+    return [peer for peer, edge in expected.handoffs.items() if edge not in expected.absent]
+
+
 def _sessions_after(expected: Expected, before: Facts, after: Facts) -> Iterator[Difference]:
-    """Of those established before, all that are still configured; of the new ones, all."""
+    """Of those established before, all that are still configured; of our own new ones, all."""
     old, new = _peers(before), _peers(after)
-    kept = {p for p in old if _is_up(old[p]) and (p in new or p in expected.peers)}
+    meant = {*new, *expected.peers, *expected.handoffs}
+    kept = {p for p in old if _is_up(old[p]) and p in meant}
     added = {p for p in _due(expected) if p not in old}
     for peer in sorted(kept | added):
         if not _is_up(new.get(peer)):

@@ -4,7 +4,7 @@ An error makes its objects unfit for a run. A warning does not: the machine woul
 safely than the datacentre promises.
 """
 
-from chapelle.checks.rules import addressing, cabling, fabric, identity, placement
+from chapelle.checks.rules import addressing, cabling, fabric, handoff, identity, placement
 from chapelle.checks.rules.scene import Rule, Scene
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding
@@ -16,6 +16,7 @@ RULES: dict[str, tuple[str, Rule]] = {
     **cabling.RULES,
     **addressing.RULES,
     **fabric.RULES,
+    **handoff.RULES,
 }
 
 

@@ -6,7 +6,8 @@ Which VLANs a port carries is said in NetBox by (first that speaks):
 2. the far port, or its group: a server's bond, whose untagged VLAN and VLAN interfaces count;
 3. the VLAN of the prefix that the far port's address is from: a management controller.
 
-A port that nobody says anything of is unused, and unused ports are shut down.
+A port that is in a VRF itself carries none: it is a routed one (see `handoff`). A port that nobody
+says anything of is unused, and unused ports are shut down.
 """
 
 import ipaddress
@@ -30,10 +31,14 @@ _ABSENT = frozenset({"inventory", "decommissioning"})
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """The ports of a switch by use; each tuple is in order. The VLANs are ids of NetBox."""
+    """The ports of a switch by use; each tuple is in order. The VLANs are ids of NetBox.
+
+    `routed` are the ports that are in a VRF, each with what it is cabled to.
+    """
 
     fabric: tuple[FabricPort, ...]
     attachments: tuple[Attachment, ...]
+    routed: tuple[tuple[r.Interface, r.Interface], ...]
     unused: tuple[str, ...]
     management: tuple[str, ...]
     vlans: frozenset[int]
@@ -57,6 +62,7 @@ def ports(dc: Datacentre, device: r.Device, platform: Platform) -> Ports:
     """
     fabric: list[FabricPort] = []
     ends: list[_End] = []
+    routed: list[tuple[r.Interface, r.Interface]] = []
     unused: list[str] = []
     management: list[str] = []
     for near in dc.interfaces_by_device.get(device.id, ()):
@@ -66,7 +72,9 @@ def ports(dc: Datacentre, device: r.Device, platform: Platform) -> Ports:
             continue
         elif far := _far(dc, device, near):
             other = dc.devices[far.device]
-            if _routes(dc, device) and _routes(dc, other) and not far.mgmt_only:
+            if near.vrf is not None:
+                routed.append((near, far))
+            elif _routes(dc, device) and _routes(dc, other) and not far.mgmt_only:
                 fabric.append(_fabric_port(dc, device, near, far))
             elif end := _end(dc, near, far, other):
                 ends.append(end)
@@ -77,6 +85,7 @@ def ports(dc: Datacentre, device: r.Device, platform: Platform) -> Ports:
     return Ports(
         fabric=tuple(sorted(fabric, key=lambda port: port_number(port.name))),
         attachments=_attachments(dc, device, platform, ends),
+        routed=tuple(sorted(routed, key=lambda ends: port_number(ends[0].name))),
         unused=tuple(sorted(unused, key=port_number)),
         management=tuple(sorted(management)),
         vlans=frozenset(

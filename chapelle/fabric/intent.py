@@ -4,7 +4,7 @@ Every role of a switch has the parts that it needs and no others:
 
 | role | routes | VLANs | VRFs |
 |---|---|---|---|
-| leaf | yes | those of its ports | those of its VLANs |
+| leaf | yes | those of its ports | those of its VLANs and routed ports |
 | tenant-leaf | yes | those of its ports | those, and of tenants that rent a rack in its aisle |
 | border | yes | those of its ports | all that have a VNI |
 | spine | yes | none | none |
@@ -12,11 +12,13 @@ Every role of a switch has the parts that it needs and no others:
 """
 
 import ipaddress
+from collections.abc import Set
 
 import msgspec
 
 from chapelle.errors import InputError
 from chapelle.fabric import allocation, attachments
+from chapelle.fabric.handoff import handoff
 from chapelle.fabric.platforms import Platform, platform
 from chapelle.fabric.switch import Overlay, Router, Switch, Vlan, Vrf
 from chapelle.model import records as r
@@ -53,7 +55,9 @@ def intent(dc: Datacentre, device: r.Device) -> Switch:
     router = _router(dc, device) if role in ROUTING_ROLES else None
     loopback = router.loopback if router and role in VTEP_ROLES else None
     vlans = _vlans(dc, ports, loopback, where, kind)
-    vrfs = _vrfs(dc, device, vlans, kind, loopback) if loopback else ()
+    handoffs = tuple(handoff(dc, device, kind, near, far) for near, far in ports.routed)
+    used = {vlan.vrf for vlan in vlans if vlan.vrf} | {one.vrf for one in handoffs}
+    vrfs = _vrfs(dc, device, used, kind, loopback) if loopback else ()
     return Switch(
         name=device.name,
         platform=slug,
@@ -62,6 +66,7 @@ def intent(dc: Datacentre, device: r.Device) -> Switch:
         gateway_mac=allocation.GATEWAY_MAC,
         fabric=ports.fabric,
         attachments=ports.attachments,
+        handoffs=handoffs,
         unused=ports.unused,
         vlans=vlans,
         vrfs=vrfs,
@@ -184,9 +189,9 @@ def _overlay(
 
 
 def _vrfs(
-    dc: Datacentre, device: r.Device, vlans: tuple[Vlan, ...], kind: Platform, loopback: str
+    dc: Datacentre, device: r.Device, used: Set[str], kind: Platform, loopback: str
 ) -> tuple[Vrf, ...]:
-    wanted = {vlan.vrf for vlan in vlans if vlan.vrf}
+    wanted = set(used)
     role = dc.role_of(device)
     if role == "border":
         wanted |= {kind.vrf(v.name) for v in dc.content.vrfs if v.custom_fields.get("l3vni")}

@@ -11,6 +11,7 @@ kernel's own and must be there:
   answer to the other one, which brings it here by that address (FRRouting tells of it);
 - a VRF device a VRF, and a bridge of its own with the VXLAN device of the VRF's VNI. All these
   bridges of a switch have its router MAC: with several, routed traffic would vanish;
+- a port in a VRF for each tenant that routes itself, with the addresses of the link;
 - a group a machine that hangs on several switches, whose LACP system is that of the segment, so
   that the machine takes the switches for one.
 
@@ -27,7 +28,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chapelle.fabric.render import FABRIC_MTU
-from chapelle.fabric.switch import Attachment, Overlay, Router, Switch, Vlan, Vrf
+from chapelle.fabric.switch import Attachment, Handoff, Overlay, Router, Switch, Vlan, Vrf
 from chapelle.model import linkfile
 from chapelle.model.linkfile import HEADER, PREFIX, SYSCTL
 
@@ -82,6 +83,7 @@ def links(switch: Switch) -> list[File]:
         files += _bridge(switch)
     for one in switch.attachments:
         files += _attachment(one)
+    files += [_handoff(each) for each in switch.handoffs]
     if router:
         for vlan in switch.vlans:
             files += _vlan(router, vlan)
@@ -174,6 +176,14 @@ def _carried(one: Attachment) -> Sections:
         )
         for vid in one.vids
     ]
+
+
+def _handoff(one: Handoff) -> File:
+    """A port in a VRF, with addresses: both ends of a routed link have one MTU."""
+    six = "ipv6" if any(":" in session.local for session in one.sessions) else "no"
+    addresses: Sections = [("Address", [("Address", session.local)]) for session in one.sessions]
+    link = _quiet(one.name, one.mtu or PLAIN_MTU, [("VRF", one.vrf)], link_local=six)
+    return _file(one.name, "network", [*link, *addresses])
 
 
 def _svi(vlan: Vlan) -> str:

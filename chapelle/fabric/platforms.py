@@ -56,7 +56,8 @@ class Platform(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
 
-_OURS = "CHAPELLE-[A-Z-]+"
+# The names of our lists and maps; those of a tenant have the name of its VRF in them.
+_OURS = r"CHAPELLE-\S+"
 
 FRR = Platform(
     slug="frr",
@@ -69,6 +70,7 @@ FRR = Platform(
         r"interface (?:lo|swp\d+\S*|bond\d+|uplink)",
         r"router bgp .*",
         rf"ip prefix-list {_OURS} .*",
+        rf"ipv6 prefix-list {_OURS} .*",
         rf"route-map {_OURS} .*",
         r"bfd",
     ),
@@ -99,6 +101,7 @@ EOS = Platform(
         r"ip routing ipv6 interfaces",
         r"ip routing vrf (?!(?:default|MGMT)$)\S+",
         rf"ip prefix-list {_OURS}.*",
+        rf"ipv6 prefix-list {_OURS}.*",
         r"ipv6 unicast-routing(?: vrf (?!(?:default|MGMT)$)\S+)?",
         rf"route-map {_OURS} .*",
         r"router bfd",
@@ -129,6 +132,8 @@ NXOS = Platform(
         r"evpn multihoming",
         r"vlan [\d,-]+",
         rf"ip prefix-list {_OURS} .*",
+        rf"ipv6 prefix-list {_OURS} .*",
+        rf"ip extcommunity-list expanded {_OURS} .*",
         rf"route-map {_OURS} .*",
         r"vrf context (?!(?:default|management)$)\S+",
         r"interface Vlan(?!1$)\d+",

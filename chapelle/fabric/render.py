@@ -15,8 +15,9 @@ import msgspec
 
 from chapelle.errors import ChapelleError
 from chapelle.fabric import allocation
+from chapelle.fabric.neighbours import inbound, neighbours, outbound
 from chapelle.fabric.platforms import platform
-from chapelle.fabric.switch import Attachment, FabricPort, Segment, Switch
+from chapelle.fabric.switch import Attachment, FabricPort, Handoff, Segment, Switch
 from chapelle.model.datacentre import VTEP_ROLES
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -42,8 +43,9 @@ class Bfd(msgspec.Struct, frozen=True, kw_only=True):
 class Port(msgspec.Struct, frozen=True, kw_only=True):
     """One physical port, as templates show it.
 
-    `uplink` says that it leads to another switch of the fabric, `attachment` what else it leads to;
-    `unused` that it leads nowhere. `number` is that of its name.
+    `uplink` says that it leads to another switch of the fabric, `handoff` that a tenant routes
+    there, `attachment` what else it leads to; `unused` that it leads nowhere. `number` is that of
+    its name.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
     peer: str = ""
     peer_port: str = ""
     uplink: bool = False
+    handoff: Handoff | None = None
     attachment: Attachment | None = None
 
     @property
@@ -89,7 +92,10 @@ def context(switch: Switch) -> Mapping[str, Any]:
         "groups": tuple(one for one in switch.attachments if one.group),
         "segments": tuple(one for one in switch.attachments if one.segment),
         "routed": tuple(vlan for vlan in switch.vlans if vlan.gateways),
-        "six": sorted({vlan.vrf for vlan in switch.vlans if ":" in "".join(vlan.gateways)}),
+        "six": _six(switch),
+        "neighbours": neighbours(switch),
+        "inbound": inbound(switch),
+        "outbound": outbound(switch),
         "vids": (1, *(vlan.vid for vlan in switch.vlans)),
         "vtep": switch.role in VTEP_ROLES,
         "bfd": Bfd(),
@@ -113,6 +119,16 @@ def ports(switch: Switch) -> tuple[Port, ...]:
     ]
     found += [
         Port(
+            name=one.name,
+            number=one.number,
+            peer=one.peer,
+            peer_port=one.peer_port,
+            handoff=one,
+        )
+        for one in switch.handoffs
+    ]
+    found += [
+        Port(
             name=name,
             number=_number(name),
             peer=one.peer,
@@ -123,6 +139,13 @@ def ports(switch: Switch) -> tuple[Port, ...]:
         for name in one.ports
     ]
     return tuple(sorted(found, key=lambda port: (port.number, port.name)))
+
+
+def _six(switch: Switch) -> list[str]:
+    """The VRFs in which the switch has IPv6 addresses."""
+    found = [(vlan.vrf or "", address) for vlan in switch.vlans for address in vlan.gateways]
+    found += [(one.vrf, session.local) for one in switch.handoffs for session in one.sessions]
+    return sorted({vrf for vrf, address in found if ":" in address})
 
 
 @cache

@@ -58,6 +58,39 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, order=True):
         return tuple(sorted({*self.tagged, *untagged}))
 
 
+class Session(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A BGP session with a tenant: our address with its length, and the tenant's without."""
+
+    local: str
+    peer: str
+
+
+class Handoff(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A routed port to a tenant's own equipment, which speaks BGP with us in the tenant's VRF.
+
+    Arguments:
+        number: the number of the port.
+        name: its name.
+        vrf: the tenant's VRF, as the switch calls it.
+        peer: the device at the other end; `peer_port` is its port, `peer_asn` its AS number.
+        sessions: one over IPv4, and one over IPv6 where the port has such an address.
+        announced: the networks that the tenant may announce in this VRF.
+        maximum_prefixes: how many prefixes, parts of these networks, we take over a session.
+        mtu: bytes of the longest IP packet, None for the default of the switch.
+    """
+
+    number: int
+    name: str
+    vrf: str
+    peer: str
+    peer_port: str
+    peer_asn: int
+    sessions: tuple[Session, ...]
+    announced: tuple[str, ...] = ()
+    maximum_prefixes: int
+    mtu: int | None = None
+
+
 class Overlay(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """How EVPN carries a VLAN or a VRF (RFC 8365): its VNI, distinguisher and targets."""
 
@@ -119,6 +152,7 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     gateway_mac: str
     fabric: tuple[FabricPort, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    handoffs: tuple[Handoff, ...] = ()
     unused: tuple[str, ...] = ()
     vlans: tuple[Vlan, ...] = ()
     vrfs: tuple[Vrf, ...] = ()

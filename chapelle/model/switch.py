@@ -27,8 +27,8 @@ class Neighbour(msgspec.Struct, frozen=True, kw_only=True, order=True):
 class BgpPeer(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """One BGP session in one address family.
 
-    `vrf` is `default` or a VRF's name, `family` is `ipv4` or `evpn`, `peer` the neighbour as
-    configured (an interface when unnumbered), `prefixes` those accepted from it.
+    `vrf` is `default` or a VRF's name, `family` is `ipv4`, `ipv6` or `evpn`, `peer` the neighbour
+    as configured (an interface when unnumbered), `prefixes` those accepted from it.
     """
 
     vrf: str

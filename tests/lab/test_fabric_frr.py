@@ -5,7 +5,11 @@ the same; a line that `show running-config` hides or writes otherwise would be a
 push ever mends. The kernel's side is read by the image's own systemd-networkd.
 """
 
+import contextlib
+import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -15,7 +19,10 @@ from routing_namespace import Namespace, Router
 
 from chapelle.fabric.links import links
 from chapelle.fabric.ownership import diff, merge, owned
+from chapelle.fabric.platforms import FRR
 from chapelle.fabric.render import ports, render
+from chapelle.fabric.sections import parse
+from chapelle.fabric.sections import text as sections_text
 from chapelle.fabric.switch import Switch
 from chapelle.lab import image
 from chapelle.settings import Settings
@@ -73,11 +80,12 @@ def test_what_is_rendered_is_what_is_shown(name: str, root: Path) -> None:
 def test_from_one_configuration_to_another_and_back(root: Path) -> None:
     """A tenant moves in and out again, and a switch is drained: nothing of it stays behind."""
     tenant = few_ports("leaf-a1-ta")
-    empty = msgspec.structs.replace(tenant, attachments=(), vlans=(), vrfs=())
+    empty = msgspec.structs.replace(tenant, attachments=(), handoffs=(), vlans=(), vrfs=())
+    bridged = msgspec.structs.replace(tenant, handoffs=())
     drained = msgspec.structs.replace(tenant, drained=True)
     with router(root, tenant) as frr:
         first = frr.running()
-        for switch in (empty, tenant, drained, tenant, empty):
+        for switch in (empty, tenant, bridged, tenant, drained, tenant, empty):
             frr.reload(merge("frr", frr.running(), render(switch)))
             running = frr.running()
             assert diff("frr", running, merge("frr", running, render(switch))) == ""
@@ -144,6 +152,112 @@ def test_a_vlan_reaches_the_other_leaf_over_a_spine_and_avoids_one_that_is_drain
         drained = msgspec.structs.replace(spine, drained=True)
         above.reload(merge("frr", above.running(), render(drained)))
         first.wait("show bgp ipv4 unicast 10.67.0.2/32", "localpref 0,")
+
+
+# -- a tenant that speaks BGP ---------------------------------------------------------------------
+
+# What the tenant's own router announces: its network whole and in a part, a machine of it, somebody
+# else's network, everything; and with what it would have them land in another tenant's VRF.
+ANNOUNCED = ("10.96.0.0/20", "10.96.1.0/28", "10.96.1.1/32", "10.80.1.0/24", "0.0.0.0/0")
+TENANT = """\
+frr defaults traditional
+router bgp 4210000000
+ bgp router-id 192.0.2.1
+ no bgp ebgp-requires-policy
+ no bgp network import-check
+ neighbor 10.79.0.2 remote-as {asn}
+ neighbor 10.79.0.2 timers connect 2
+ address-family ipv4 unicast
+{networks}
+  neighbor 10.79.0.2 route-map ELSEWHERE out
+ exit-address-family
+exit
+route-map ELSEWHERE permit 10
+ set extcommunity rt 4200000000:104
+exit
+"""
+
+
+def without_vrf(switch: Switch) -> str:
+    """The sessions and filters of a switch's hand-offs in the default table.
+
+    Not every kernel has VRFs, and what FRRouting does with routes is the same in all tables.
+    """
+    found = []
+    for section in parse(FRR, render(switch)):
+        if section.header.startswith(("ip prefix-list", "route-map")):
+            found.append(section)
+        elif section.header.endswith(" vrf ap-hp"):
+            end = next(i for i, line in enumerate(section.lines) if "l2vpn evpn" in line)
+            header = section.header.removesuffix(" vrf ap-hp")
+            found.append(msgspec.structs.replace(section, header=header, lines=section.lines[:end]))
+    return "frr defaults traditional\n!\n" + sections_text(FRR, found)
+
+
+def prefixes(router: Router, command: str) -> set[str]:
+    """The prefixes of the routes that a command shows."""
+    shown = json.loads(router.vtysh(f"{command} json"))
+    return set(shown.get("routes", shown.get("advertisedRoutes", {})))
+
+
+def established(switch: Router) -> int:
+    """How often the session with the tenant has come up."""
+    told = json.loads(switch.vtysh("show bgp neighbors 10.79.0.3 json"))
+    return int(told["10.79.0.3"]["connectionsEstablished"])
+
+
+@contextlib.contextmanager
+def met(root: Path, leaf: str) -> Iterator[tuple[Router, Router]]:
+    """A leaf with that configuration, and a tenant's router on its port swp5."""
+    asn = re.search(r"router bgp (\d+)", leaf)
+    assert asn
+    networks = "\n".join(f"  network {network}" for network in ANNOUNCED)
+    with Router(root, ()) as switch, Router(root, ()) as tenant:
+        switch.cable("swp5", tenant, "et2")
+        switch.ip("address", "add", "10.79.0.2/31", "dev", "swp5")
+        switch.ip("address", "add", "10.67.0.8/32", "dev", "lo")
+        switch.ip("address", "add", "10.80.7.1/24", "dev", "lo")
+        tenant.ip("address", "add", "10.79.0.3/31", "dev", "et2")
+        switch.reload(merge("frr", switch.running(), leaf))
+        tenant.reload(tenant.running() + TENANT.format(asn=asn[1], networks=networks))
+        switch.wait("show bgp ipv4 unicast", r"10\.96\.1\.0/28")
+        tenant.wait("show bgp ipv4 unicast", r"10\.80\.7\.0/24")
+        yield switch, tenant
+
+
+def test_a_tenant_is_heard_for_what_it_has_and_hears_what_its_vrf_holds(root: Path) -> None:
+    leaf = without_vrf(SWITCHES["leaf-a1-tb"])
+    with met(root, leaf) as (switch, tenant):
+        heard = prefixes(switch, "show bgp ipv4 unicast neighbors 10.79.0.3 routes")
+        assert heard == {"10.96.0.0/20", "10.96.1.0/28"}
+        told = prefixes(switch, "show bgp ipv4 unicast neighbors 10.79.0.3 advertised-routes")
+        assert told - heard == {"10.79.0.2/31", "10.80.7.0/24"}, "no machine, no loopback"
+        assert "RT:" not in switch.vtysh("show bgp ipv4 unicast 10.96.0.0/20")
+
+        # A push that changes nothing leaves the session alone, one that changes the filter too.
+        assert established(switch) == 1
+        switch.reload(merge("frr", switch.running(), leaf))
+        more = leaf.replace("permit 10.96.16.0/29", "permit 10.80.1.0/24 le 28")
+        switch.reload(merge("frr", switch.running(), more))
+        switch.wait("show bgp ipv4 unicast", r"10\.80\.1\.0/24")
+        assert established(switch) == 1
+
+        # More parts than it may have end the session, and it stays ended.
+        where = ("configure terminal", "router bgp 4210000000", "address-family ipv4 unicast")
+        parts = (f"network 10.96.2.{16 * number}/28" for number in range(10))
+        tenant.run("vtysh", *(word for line in (*where, *parts) for word in ("-c", line)))
+        switch.wait("show bgp summary", r"10\.79\.0\.3 .* Idle \(PfxCt\)")
+        assert prefixes(switch, "show bgp ipv4 unicast neighbors 10.79.0.3 routes") == set()
+
+
+def test_a_route_target_of_a_tenant_s_would_be_taken(root: Path) -> None:
+    """The guard itself: without our line, the tenant's routes would keep it."""
+    spoilt = without_vrf(SWITCHES["leaf-a1-tb"]).replace(" set extcommunity none\n", "")
+    with met(root, spoilt) as (switch, _):
+        assert "RT:4200000000:104" in switch.vtysh("show bgp ipv4 unicast 10.96.0.0/20")
+
+
+# -- the kernel's side ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spoil", [False, True])

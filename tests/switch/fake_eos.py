@@ -62,6 +62,9 @@ router bgp 65001
 end
 """
 
+# The neighbour of a session in VRF red.
+TENANT = "2001:db8::1"
+
 GRAMMAR = {
     "": r"(transceiver|service|hostname|spanning-tree|vlan|vrf instance|interface|ip routing|"
     r"ip prefix-list|router bgp|route-map|logging|ntp|username|no|end) ?.*",
@@ -338,6 +341,9 @@ class EosTerminal(Terminal):
             },
             "interfaces status": self._interfaces,
             "ip bgp summary vrf all": lambda: self._peers(7),
+            "ipv6 bgp summary vrf all": lambda: {
+                "vrfs": {"red": {"peers": {TENANT: {"peerState": "Idle", "prefixAccepted": 0}}}}
+            },
             "bgp evpn summary": lambda: self._peers(12),
             "vxlan vni": self._vnis,
             "interfaces Vxlan1": lambda: {

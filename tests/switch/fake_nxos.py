@@ -52,6 +52,9 @@ router bgp 65001
       send-community extended
 """
 
+# The neighbour of a session in VRF red.
+TENANT = "2001:db8::1"
+
 GRAMMAR = {
     "": r"(version|hostname|feature|nv overlay|vlan|vrf context|interface|router bgp|route-map|"
     r"ip prefix-list|username|logging|ntp|no) ?.*",
@@ -293,6 +296,7 @@ class NxosTerminal(Terminal):
             ),
             "interface brief": self._interfaces,
             "bgp ipv4 unicast summary vrf all": lambda: self._peers(7),
+            "bgp ipv6 unicast summary vrf all": self._tenant,
             "bgp l2vpn evpn summary": lambda: self._peers(12),
             "nve vni": self._vnis,
             "ip route summary vrf all": lambda: table(
@@ -354,9 +358,10 @@ class NxosTerminal(Terminal):
             {"neighborid": name, "state": "Established", "prefixreceived": str(prefixes)}
             for name in names
         ]
-        subsequent = table("saf", [table("neighbor", peers)])
-        family = table("af", [subsequent])
-        return table("vrf", [{"vrf-name-out": "default", **family}])
+        return _summary("default", peers)
+
+    def _tenant(self) -> dict[str, Any]:
+        return _summary("red", [{"neighborid": TENANT, "state": "Idle", "prefixreceived": ""}])
 
     def _vnis(self) -> dict[str, Any]:
         found = []
@@ -364,6 +369,11 @@ class NxosTerminal(Terminal):
             bound = "L3 [red]" if kind else "L2 [10]"
             found.append({"if-name": "nve1", "vni": vni, "vni-state": "Up", "type": bound})
         return table("nve_vni", found)
+
+
+def _summary(vrf: str, peers: list[dict[str, Any]]) -> dict[str, Any]:
+    family = table("af", [table("saf", [table("neighbor", peers)])])
+    return table("vrf", [{"vrf-name-out": vrf, **family}])
 
 
 def table(name: str, found: list[dict[str, Any]]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class EosRig(FakeRig):
     hostname = fake_eos.NAME
     neighbour = Neighbour(interface="Ethernet1", system=fake_eos.FAR[0], port=fake_eos.FAR[1])
     peer = BgpPeer(vrf="default", family="evpn", peer="Ethernet1", established=True, prefixes=12)
+    handoff = BgpPeer(vrf="red", family="ipv6", peer="2001:db8::1", established=False)
     vni = Vni(vni=50001, kind="L3", up=True, vrf="red")
     port = Port(name="Ethernet2", enabled=False, up=False)
     routes = "red"
@@ -103,6 +104,7 @@ class NxosRig(FakeRig):
     hostname = fake_nxos.NAME
     neighbour = Neighbour(interface="Ethernet1/1", system=fake_nxos.FAR[0], port=fake_nxos.FAR[1])
     peer = BgpPeer(vrf="default", family="evpn", peer="10.1.0.1", established=True, prefixes=12)
+    handoff = BgpPeer(vrf="red", family="ipv6", peer="2001:db8::1", established=False)
     vni = Vni(vni=50001, kind="L3", up=True, vrf="red")
     port = Port(name="Ethernet1/2", enabled=False, up=False)
     routes = "red"

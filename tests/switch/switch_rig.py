@@ -22,7 +22,8 @@ class Rig:
     """One switch under test; subclasses say how it is changed, spoilt, and looked into.
 
     `seconds` is what its revert is armed with when it shall fire, and `long` when not; `second` is
-    how long a second of the device takes. The last five are what `facts` has.
+    how long a second of the device takes. The last six are what `facts` has;
+    `handoff` is a session in a VRF, where the device has one.
     """
 
     target: Target
@@ -33,6 +34,7 @@ class Rig:
     second: float = 1.0
     neighbour: Neighbour
     peer: BgpPeer
+    handoff: BgpPeer | None = None
     vni: Vni
     port: Port
     routes: str = "default"

@@ -46,6 +46,7 @@ def test_facts_are_typed_and_sorted(rig: Rig) -> None:
         facts = switch.facts()
     assert rig.neighbour in facts.neighbours
     assert rig.peer in facts.bgp
+    assert rig.handoff is None or rig.handoff in facts.bgp
     assert rig.vni in facts.vnis
     assert rig.port in facts.ports
     assert facts.routes[rig.routes] >= 0

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import ip_interface
 from typing import Any
 
 import msgspec
@@ -141,7 +142,7 @@ def with_tenants(content: Content) -> Content:
     content = edited(content, "vrfs", vrf, import_targets=(*vrf.import_targets, more.id))
     gateways = (("10.80.1.1/24",), ("10.80.2.1/24", "2001:db8:80:2::1/64"), ())
     for place, addresses in enumerate(gateways):
-        content = _tenant_vlan(content, 1000 + place, tenant.id, vrf.id, addresses)
+        content = tenant_vlan(content, 1000 + place, tenant.id, vrf.id, addresses)
     vlans = {vlan.vid: vlan.id for vlan in content.vlans}
     tagged = (vlans[1001], vlans[1002])
     content = machine(content, "ap-hp-1", ["eno1", "eno2"], mode="tagged", mtu=9000,
@@ -174,9 +175,10 @@ def with_tenants(content: Content) -> Content:
     return content
 
 
-def _tenant_vlan(
+def tenant_vlan(
     content: Content, vid: int, tenant: int, vrf: int, gateways: Iterable[str]
 ) -> Content:
+    """The content with a VLAN of AP-HP's that is routed in that VRF by these gateways."""
     target = r.RouteTarget(
         id=next_id(content, "route_targets"), name=f"4200000000:1{vid}", tenant=tenant
     )
@@ -211,6 +213,77 @@ def _tenant_vlan(
     return content
 
 
+def edge(content: Content, name: str, tenant: str, asn: int | None) -> Content:
+    """The content with a tenant's own equipment, of role tenant-edge, in A1-R07."""
+    role = find(content, "device_roles", slug="tenant-edge").id
+    device = r.Device(
+        id=next_id(content, "devices"), name=name, status="planned",
+        device_type=find(content, "device_types", slug="tenant-edge").id,
+        role=role, tenant=find(content, "tenants", slug=tenant).id, site=1,
+        rack=find(content, "racks", name="A1-R07").id, face="front",
+        position=42.0 - sum(each.role == role for each in content.devices),
+        location=find(content, "locations", slug="aisle-1").id,
+        custom_fields={"bgp_asn": asn} if asn else {},
+    )  # fmt: skip
+    content = added(content, "devices", device)
+    number = next_id(content, "interfaces")
+    kinds = {f"et{n}": "25gbase-x-sfp28" for n in (1, 2, 3, 4)} | {"mgmt": "1000base-t"}
+    return added(content, "interfaces", *(
+        r.Interface(id=number + i, device=device.id, name=each, type=kind, mgmt_only=each == "mgmt")
+        for i, (each, kind) in enumerate(kinds.items())
+    ))  # fmt: skip
+
+
+def handed_off(
+    content: Content, near: tuple[str, str], far: tuple[str, str], vrf: str, *links: tuple[str, str]
+) -> Content:
+    """The content with a cable from a switch's port in that VRF to a tenant's, both addressed."""
+    number = find(content, "vrfs", name=vrf).id
+    for place, end in enumerate((near, far)):
+        content = edited(content, "interfaces", port(content, *end), vrf=None if place else number)
+        for link in links:
+            address = r.IPAddress(
+                id=next_id(content, "ip_addresses"), address=link[place], status="active",
+                vrf=number, assigned_object_type="dcim.interface",
+                assigned_object_id=port(content, *end).id,
+            )  # fmt: skip
+            content = added(content, "ip_addresses", address)
+    for link in links:
+        content = _prefix(content, str(ip_interface(link[0]).network), "tenant-link", vrf)
+    return cabled(content, port(content, *near), port(content, *far))
+
+
+def _prefix(content: Content, prefix: str, role: str, vrf: str, status: str = "active") -> Content:
+    owner = find(content, "vrfs", name=vrf)
+    return added(content, "prefixes", r.Prefix(
+        id=next_id(content, "prefixes"), prefix=prefix, status=status, vrf=owner.id,
+        role=find(content, "roles", slug=role).id, tenant=owner.tenant,
+    ))  # fmt: skip
+
+
+def with_handoffs(content: Content) -> Content:
+    """AP-HP routes in aisle 1 too: over IPv4 on both leafs, over IPv6 and with jumbo frames on one.
+
+    Of its networks one may be announced in parts and one only whole; a third is not its any more.
+    """
+    content = edge(content, "edge-ap-hp-a1", "ap-hp", 4_210_000_000)
+    content = handed_off(
+        content, ("leaf-a1-ta", "swp5"), ("edge-ap-hp-a1", "et1"), "ap-hp",
+        ("10.79.0.0/31", "10.79.0.1/31"), ("2001:db8:79::/127", "2001:db8:79::1/127"),
+    )  # fmt: skip
+    content = handed_off(
+        content, ("leaf-a1-tb", "swp5"), ("edge-ap-hp-a1", "et2"), "ap-hp",
+        ("10.79.0.2/31", "10.79.0.3/31"),
+    )  # fmt: skip
+    jumbo = port(content, "edge-ap-hp-a1", "et1")
+    content = edited(content, "interfaces", jumbo, mtu=9000)
+    for prefix, status in (
+        ("10.96.0.0/20", "active"), ("10.96.16.0/29", "reserved"), ("10.96.17.0/24", "deprecated"),
+    ):  # fmt: skip
+        content = _prefix(content, prefix, "tenant-announced", "ap-hp", status)
+    return content
+
+
 def on_platform(content: Content, slug: str) -> Content:
     """The content with every switch of that platform, and its ports called as it calls them."""
     platform = find(content, "platforms", slug=slug)
@@ -241,4 +314,4 @@ def _frr(content: Content) -> int:
 
 
 def tenants() -> Content:
-    return with_tenants(reference.content())
+    return with_handoffs(with_tenants(reference.content()))

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 import reference
 from edits import Edit, added, device, edited, named, one, port
-from fabric_datacentre import tenant_vrf
+from fabric_datacentre import edge, tenant_vrf
+from fabric_datacentre import handed_off as handed_over
 
 from chapelle.checks.netbox import RULES, check
 from chapelle.model import records as r
@@ -189,6 +190,38 @@ def l2vpn_without_vni(content: Content) -> Content:
     return edited(content, "l2vpns", named("servers-a2"), identifier=None)
 
 
+def handed_off(fault: str) -> Edit:
+    """AP-HP routes at leaf-a1-ta, with one thing wrong."""
+
+    def edit(content: Content) -> Content:
+        content = tenant_vrf(tenant_vrf(content, "ap-hp", 102), "eau-de-paris", 104)
+        asn = {"none": None, "ours": 4_200_000_201}.get(fault, 4_210_000_000)
+        content = edge(content, "edge-ap-hp-a1", "ap-hp", asn)
+        vrf = "eau-de-paris" if fault == "of another" else "ap-hp"
+        peer = "10.79.0.3/31" if fault == "apart" else "10.79.0.1/31"
+        content = handed_over(
+            content, ("leaf-a1-ta", "swp5"), ("edge-ap-hp-a1", "et1"), vrf, ("10.79.0.0/31", peer)
+        )
+        if fault == "apart":
+            prefix = msgspec.structs.replace(content.prefixes[-1], id=10**6, prefix="10.79.0.2/31")
+            content = added(content, "prefixes", prefix)
+        if fault == "no vrf":
+            content = edited(content, "interfaces", port(content, "leaf-a1-ta", "swp5"), vrf=None)
+        if fault == "another tenant's":
+            content = edge(content, "edge-eau-a1", "eau-de-paris", asn)
+            content = handed_over(
+                content, ("leaf-a1-tb", "swp5"), ("edge-eau-a1", "et2"), "eau-de-paris",
+                ("10.79.0.2/31", "10.79.0.3/31"),
+            )  # fmt: skip
+        return content
+
+    return edit
+
+
+def server_in_a_vrf(content: Content) -> Content:
+    return edited(content, "interfaces", port(content, "leaf-a2-1a", "swp3"), vrf=1)
+
+
 PLANTED: dict[str, tuple[str, Edit]] = {
     "duplicate name": ("duplicate-name", change(name=OTHER)),
     "duplicate serial": ("duplicate-serial", duplicate_serial),
@@ -236,6 +269,12 @@ PLANTED: dict[str, tuple[str, Edit]] = {
     "a target of another tenant": ("foreign-target", target_of_another_tenant),
     "a vlan without l2vpn": ("no-l2vpn", vlan_without_l2vpn),
     "an l2vpn without vni": ("no-l2vpn", l2vpn_without_vni),
+    "a tenant in another's vrf": ("handoff-vrf", handed_off("of another")),
+    "a tenant at a port without vrf": ("handoff-vrf", handed_off("no vrf")),
+    "a server at a port in a vrf": ("handoff-astray", server_in_a_vrf),
+    "a tenant in another network": ("handoff-address", handed_off("apart")),
+    "a tenant without as number": ("handoff-asn", handed_off("none")),
+    "a tenant with our as number": ("handoff-asn", handed_off("ours")),
 }
 
 # The device that a fault concerns where it is not SERVER; None where it is no device's.
@@ -249,6 +288,12 @@ CONCERNED: dict[str, str | None] = {
     "a target of another tenant": None,
     "a vlan without l2vpn": "leaf-a2-2b",
     "an l2vpn without vni": "leaf-a2-2b",
+    "a tenant in another's vrf": "leaf-a1-ta",
+    "a tenant at a port without vrf": "leaf-a1-ta",
+    "a server at a port in a vrf": "leaf-a2-1a",
+    "a tenant in another network": "leaf-a1-ta",
+    "a tenant without as number": "leaf-a1-ta",
+    "a tenant with our as number": "leaf-a1-ta",
 }
 
 
@@ -284,6 +329,14 @@ def test_every_rule_has_a_planted_fault() -> None:
 
 def test_every_rule_has_a_known_severity() -> None:
     assert {severity for severity, _ in RULES.values()} <= set(SEVERITIES)
+
+
+def test_a_tenant_that_routes_is_no_fault_and_two_with_one_as_number_are() -> None:
+    good = check(Datacentre(Snapshot(handed_off("nothing")(reference.content()))))
+    assert good == []
+    found = check(Datacentre(Snapshot(handed_off("another tenant's")(reference.content()))))
+    assert [finding.rule for finding in found] == ["handoff-asn"] * 2
+    assert {finding.objects[0].name for finding in found} == {"edge-ap-hp-a1", "edge-eau-a1"}
 
 
 def test_a_server_on_two_pairs_is_a_fault_of_every_leaf_that_it_reaches() -> None:

@@ -10,7 +10,11 @@ from typing import Any
 from chapelle.drivers.switch.cli import Cli
 from chapelle.model.switch import BgpPeer, Facts, Identity, Neighbour, Port, Vni
 
-SUMMARIES = (("ipv4", "show ip bgp summary vrf all"), ("evpn", "show bgp evpn summary"))
+SUMMARIES = (
+    ("ipv4", "show ip bgp summary vrf all"),
+    ("ipv6", "show ipv6 bgp summary vrf all"),
+    ("evpn", "show bgp evpn summary"),
+)
 
 
 def read(cli: Cli, identity: Identity) -> Facts:

@@ -12,6 +12,7 @@ from chapelle.model.switch import BgpPeer, Facts, Identity, Neighbour, Port, Vni
 
 SUMMARIES = (
     ("ipv4", "show bgp ipv4 unicast summary vrf all"),
+    ("ipv6", "show bgp ipv6 unicast summary vrf all"),
     ("evpn", "show bgp l2vpn evpn summary"),
 )
 

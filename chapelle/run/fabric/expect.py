@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from chapelle.checks.fabric import Expected, Peer
+from chapelle.fabric.neighbours import neighbours
 from chapelle.fabric.switch import Switch
 from chapelle.model import records as r
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
@@ -30,6 +31,7 @@ def expected(dc: Datacentre, device: r.Device, intended: Switch, *, vnis: bool =
             for port in (intended.fabric if intended.router else ())
             for family in FAMILIES
         ),
+        handoffs=_handoffs(intended) if vnis else {},
         vnis=_vnis(intended) if vnis else {},
         ports=_ports(intended),
         cables=cables,
@@ -44,18 +46,24 @@ def expected(dc: Datacentre, device: r.Device, intended: Switch, *, vnis: bool =
 def awaiting(wanted: Expected, ready: Collection[str]) -> Expected:
     """The same, where only these devices are in service: nothing is required towards others."""
     waiting = {name for name, far in wanted.cables.items() if far.system not in ready}
-    return msgspec.structs.replace(wanted, waiting=frozenset(waiting))
+    absent = set(wanted.handoffs.values()) - set(ready)
+    return msgspec.structs.replace(wanted, waiting=frozenset(waiting), absent=frozenset(absent))
 
 
 def as_before(serial: str, before: Facts) -> Expected:
-    """What a switch is to do when a change is taken back: what it did before that change."""
+    """What a switch is to do when a change is taken back: what it did before that change.
+
+    All sessions in VRFs are those of tenants, whose side may have gone in the meantime.
+    """
+    was_up = [
+        Peer(vrf=peer.vrf, family=peer.family, peer=peer.peer)
+        for peer in before.bgp
+        if peer.established
+    ]
     return Expected(
         serial=serial,
-        peers=tuple(
-            Peer(vrf=peer.vrf, family=peer.family, peer=peer.peer)
-            for peer in before.bgp
-            if peer.established
-        ),
+        peers=tuple(peer for peer in was_up if peer.vrf == "default"),
+        handoffs={peer: "" for peer in was_up if peer.vrf != "default"},
         vnis={vni.vni: vni.kind for vni in before.vnis if vni.up},
         routes_bounded=False,
     )
@@ -66,6 +74,14 @@ def in_service(dc: Datacentre) -> set[str]:
     return {name for name, device in dc.devices_by_name.items() if device.status == "active"}
 
 
+def _handoffs(intended: Switch) -> dict[Peer, str]:
+    return {
+        Peer(vrf=one.handoff.vrf, family=one.family, peer=one.name): one.handoff.peer
+        for group in neighbours(intended).values()
+        for one in group
+    }
+
+
 def _vnis(intended: Switch) -> dict[int, str]:
     layer2 = {vlan.overlay.vni: "L2" for vlan in intended.vlans if vlan.overlay}
     return layer2 | {vrf.overlay.vni: "L3" for vrf in intended.vrfs}
@@ -74,6 +90,7 @@ def _vnis(intended: Switch) -> dict[int, str]:
 def _ports(intended: Switch) -> dict[str, bool]:
     used = [port.name for port in intended.fabric]
     used += [name for each in intended.attachments for name in each.ports]
+    used += [each.name for each in intended.handoffs]
     return dict.fromkeys(used, True) | dict.fromkeys(intended.unused, False)
 
 

@@ -19,13 +19,14 @@ from chapelle.fabric.platforms import PLATFORMS  # noqa: E402
 from chapelle.fabric.switch import Switch  # noqa: E402
 from tests.golden.fabric import coverage  # noqa: E402
 
-# One of each role and of each kind of pair: leafs of servers, leafs of a tenant with one neighbour
-# more on the first, leafs that nobody hangs on, a spine, a border leaf, an out-of-band switch.
+# One of each role and of each kind of pair: leafs of servers, leafs of a tenant that routes itself
+# on both and has one machine more on the first, leafs that nobody hangs on, a spine, a border leaf,
+# an out-of-band switch.
 NAMES = ("leaf-a1-1a", "leaf-a1-1b", "leaf-a1-ta", "leaf-a1-tb", "leaf-a2-ta", "spine-a1",
          "border-a1", "oob-a1-1")  # fmt: skip
 
 # A rollout asks a switch's neighbours to prefer other ways.
-DRAINED = ("spine-a1", "leaf-a1-1b")
+DRAINED = ("spine-a1", "leaf-a1-1b", "leaf-a1-tb")
 
 
 @cache
