@@ -13,10 +13,7 @@ from chapelle.fabric.platforms import Platform
 from chapelle.fabric.switch import Handoff, Session
 from chapelle.model import records as r
 from chapelle.model.datacentre import VTEP_ROLES, Datacentre
-from chapelle.model.tenancy import ANNOUNCED, EDGE, MAXIMUM_PREFIXES
-
-# Lengths of a network between a switch and a tenant, by version of IP (RFC 3021, RFC 6164).
-LENGTHS = {4: (31, 30), 6: (127, 126, 64)}
+from chapelle.model.tenancy import ANNOUNCED, EDGE, LINK_LENGTHS, MAXIMUM_PREFIXES
 
 # Statuses of a prefix that the tenant has, or will have: its switches know it beforehand.
 _ALLOWED = frozenset({"active", "reserved"})
@@ -137,7 +134,7 @@ def _sessions(
     found = []
     for local in sorted(ours, key=lambda one: one.version):
         peers = [one for one in theirs if one.network == local.network and one.ip != local.ip]
-        if len(peers) == 1 and local.network.prefixlen in LENGTHS[local.version]:
+        if len(peers) == 1 and local.network.prefixlen in LINK_LENGTHS[local.version]:
             found.append(Session(local=str(local), peer=str(peers[0].ip)))
     versions = [one.version for one in ours]
     if versions.count(4) != 1 or versions.count(6) > 1 or len(found) != len(versions):

@@ -37,6 +37,9 @@ NETWORK = "tenant-network"
 ANNOUNCED = "tenant-announced"
 LINK = "tenant-link"
 
+# Lengths of a network between a tenant and a switch, by version of IP (RFC 3021, RFC 6164).
+LINK_LENGTHS = {4: (31, 30), 6: (127, 126, 64)}
+
 Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,49}\Z")]
 # What NetBox takes as a name, on one line.
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+\Z")]

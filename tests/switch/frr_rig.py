@@ -44,7 +44,8 @@ class FrrRig(Rig):
             " 2>/dev/null || :; cd /var/lib/chapelle 2>/dev/null && rm -rf checkpoints/* links-*;"
             "rm -rf /run/chapelle;"
             "rm -f /etc/systemd/network/20-chapelle-* /etc/sysctl.d/20-chapelle-*;"
-            "ip link delete br9 2>/dev/null || :; systemctl reset-failed; systemctl start frr"
+            "ip link delete br9 2>/dev/null || :; ip address flush dev swp2 scope global;"
+            "systemctl reset-failed; systemctl start frr"
         )
         if self.node.run("vtysh -c 'show running-config no-header'") != self.node.first:
             reload = "/usr/lib/frr/frr-reload.py"

@@ -211,13 +211,18 @@ BRIDGE = linkfile.sections(
         f"{linkfile.PREFIX}br9.netdev": "[NetDev]\nName=br9\nKind=bridge\n",
         f"{linkfile.PREFIX}br9.network": "[Match]\nName=br9\n\n"
         "[Network]\nConfigureWithoutCarrier=yes\nAddress=192.0.2.65/32\n",
+        f"{linkfile.PREFIX}swp2.network": "[Match]\nName=swp2\n\n[Network]\n"
+        "LinkLocalAddressing=no\nConfigureWithoutCarrier=yes\nAddress=192.0.2.66/32\n",
         linkfile.SYSCTL: "net.ipv4.conf.all.arp_announce=2\n",
     }
 )
 
 
 def addresses(frr: FrrRig) -> str:
-    return frr.node.run("ip -o -4 address show dev br9 2>/dev/null || :")
+    """Those of the link that is made, and of the port that is there with and without a file."""
+    return frr.node.run(
+        "for link in br9 swp2; do ip -o -4 address show dev $link 2>/dev/null || :; done"
+    )
 
 
 def with_bridge(frr: FrrRig) -> tuple[str, str]:
@@ -233,6 +238,7 @@ def with_bridge(frr: FrrRig) -> tuple[str, str]:
         assert switch.running() == wanted
         assert switch.diff(wanted) == ""
     assert "192.0.2.65/32" in addresses(frr)
+    assert "192.0.2.66/32" in addresses(frr)
     assert values(frr) == "2"
     return before, wanted
 

@@ -218,6 +218,11 @@ def handed_off(fault: str) -> Edit:
     return edit
 
 
+def tenant_in_a_vlan_too(content: Content) -> Content:
+    content = handed_off("nothing")(content)
+    return edited(content, "interfaces", port(content, "leaf-a1-ta", "swp5"), untagged_vlan=1)
+
+
 def server_in_a_vrf(content: Content) -> Content:
     return edited(content, "interfaces", port(content, "leaf-a2-1a", "swp3"), vrf=1)
 
@@ -272,6 +277,7 @@ PLANTED: dict[str, tuple[str, Edit]] = {
     "a tenant in another's vrf": ("handoff-vrf", handed_off("of another")),
     "a tenant at a port without vrf": ("handoff-vrf", handed_off("no vrf")),
     "a server at a port in a vrf": ("handoff-astray", server_in_a_vrf),
+    "a tenant's routed port in a vlan": ("handoff-astray", tenant_in_a_vlan_too),
     "a tenant in another network": ("handoff-address", handed_off("apart")),
     "a tenant without as number": ("handoff-asn", handed_off("none")),
     "a tenant with our as number": ("handoff-asn", handed_off("ours")),
@@ -291,6 +297,7 @@ CONCERNED: dict[str, str | None] = {
     "a tenant in another's vrf": "leaf-a1-ta",
     "a tenant at a port without vrf": "leaf-a1-ta",
     "a server at a port in a vrf": "leaf-a2-1a",
+    "a tenant's routed port in a vlan": "leaf-a1-ta",
     "a tenant in another network": "leaf-a1-ta",
     "a tenant without as number": "leaf-a1-ta",
     "a tenant with our as number": "leaf-a1-ta",

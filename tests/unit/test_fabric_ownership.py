@@ -35,15 +35,37 @@ FOREIGN = {
 }
 OURS = {
     "frr": (
-        ["evpn mh startup-delay {n}", "ip prefix-list CHAPELLE-LOOPBACKS seq {n} permit any"],
-        ["interface swp{n}", "vrf {}", "router bgp {n} vrf {}", "interface bond{n}", "bfd"],
+        [
+            "evpn mh startup-delay {n}",
+            "ip prefix-list CHAPELLE-FROM-{}-IPV4 seq {n} permit any",
+            "ipv6 prefix-list CHAPELLE-TO-TENANTS-IPV6 seq {n} permit any",
+        ],
+        [
+            "route-map CHAPELLE-FROM-{}-IPV6 permit {n}",
+            "interface swp{n}",
+            "vrf {}",
+            "router bgp {n} vrf {}",
+            "interface bond{n}",
+            "bfd",
+        ],
     ),
     "arista_eos": (
         ["ip routing vrf {}", "ip virtual-router mac-address 02:{n}"],
-        ["interface Ethernet{n}", "vlan 1{n}", "vrf instance {}", "router bgp {n}"],
+        [
+            "ipv6 prefix-list CHAPELLE-FROM-{}-IPV6",
+            "interface Ethernet{n}",
+            "vlan 1{n}",
+            "vrf instance {}",
+            "router bgp {n}",
+        ],
     ),
     "cisco_nxos": (
-        ["feature bgp", "nv overlay evpn", "vlan 1,{n}"],
+        [
+            "feature bgp",
+            "nv overlay evpn",
+            "vlan 1,{n}",
+            'ip extcommunity-list expanded CHAPELLE-ANY seq {n} permit ".*"',
+        ],
         ["interface Ethernet1/{n}", "vlan 1{n}", "vrf context {}", "router bgp {n}", "evpn"],
     ),
 }

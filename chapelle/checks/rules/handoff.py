@@ -8,10 +8,10 @@ import msgspec
 from chapelle.checks.rules.fabric import ASN
 from chapelle.checks.rules.scene import Fault, Rule, Scene, grouped
 from chapelle.model import records as r
-from chapelle.model.datacentre import ROUTING_ROLES, SWITCH_ROLES
+from chapelle.model.datacentre import ROUTING_ROLES, SWITCH_ROLES, VTEP_ROLES
 from chapelle.model.finding import ObjectRef
 from chapelle.model.status import OUT_OF_SERVICE
-from chapelle.model.tenancy import EDGE
+from chapelle.model.tenancy import EDGE, LINK_LENGTHS
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,14 +24,14 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _links(scene: Scene) -> Iterator[Link]:
-    """The cables to tenants' equipment at whose switch's end is a VRF or an address."""
+    """The cables from leafs to tenants' equipment at whose near end is a VRF or an address."""
     for edge in scene.placed:
         if scene.dc.role_of(edge) != EDGE:
             continue
         for far in scene.dc.interfaces_by_device.get(edge.id, ()):
             near = None if far.mgmt_only else scene.dc.peer_interface(far)
             switch = scene.dc.devices.get(near.device) if near else None
-            if near is None or switch is None or scene.dc.role_of(switch) not in SWITCH_ROLES:
+            if near is None or switch is None or scene.dc.role_of(switch) not in VTEP_ROLES:
                 continue
             if near.vrf is not None or scene.dc.addresses_by_interface.get(near.id):
                 yield Link(switch=switch, near=near, edge=edge, far=far)
@@ -67,7 +67,7 @@ def foreign_vrfs(scene: Scene) -> Iterator[Fault]:
 
 
 def astray(scene: Scene) -> Iterator[Fault]:
-    """A port of a switch is in a VRF only where it leads to a tenant's equipment."""
+    """A port is in a VRF only where a leaf routes to a tenant, and does nothing else."""
     known = {link.near.id for link in _links(scene)}
     for device in scene.placed:
         if scene.dc.role_of(device) not in SWITCH_ROLES:
@@ -75,12 +75,17 @@ def astray(scene: Scene) -> Iterator[Fault]:
         for near in scene.dc.interfaces_by_device.get(device.id, ()):
             peer = None if near.mgmt_only or near.vrf is None else scene.dc.peer_interface(near)
             far = scene.dc.devices.get(peer.device) if peer else None
-            if far is None or near.id in known or far.status in OUT_OF_SERVICE:
+            if peer is None or far is None or far.status in OUT_OF_SERVICE:
+                continue
+            bridged = near.lag or near.untagged_vlan or near.tagged_vlans
+            if near.id in known and not bridged:
                 continue
             yield Fault(
                 objects=(scene.ref("interfaces", near), scene.device_ref(device.id)),
-                expected=f"a cable to a device of role {EDGE}, or no VRF",
-                found=f"a cable to {far.name}, of role {scene.dc.role_of(far)}",
+                expected=f"a leaf's port that leads to a device of role {EDGE}, in no group and no "
+                "VLAN; or no VRF",
+                found=f"a port of a switch of role {scene.dc.role_of(device)} that leads to "
+                f"{far.name} {peer.name}" + (", in a group or VLANs" if bridged else ""),
                 remedy="correct the cable, or take the VRF from the port, in NetBox",
             )
 
@@ -97,12 +102,13 @@ def addresses(scene: Scene) -> Iterator[Fault]:
             for end in (link.near, link.far)
         )
         versions = sorted(network.version for network in near)
-        if near == far and versions in ([4], [4, 6]):
+        short = all(network.prefixlen in LINK_LENGTHS[network.version] for network in near)
+        if near == far and short and versions in ([4], [4, 6]):
             continue
         yield Fault(
             objects=_objects(scene, link),
-            expected="on both ends, in the VRF of the switch's port, an IPv4 address of one "
-            "network, and an IPv6 address of one network or none",
+            expected="on both ends, in the VRF of the switch's port, an IPv4 address of one /31 or "
+            "/30, and an IPv6 address of one /127, /126 or /64 or none",
             found=" - ".join(
                 ", ".join(sorted(map(str, networks))) or "none" for networks in (near, far)
             ),

@@ -282,16 +282,20 @@ for name in $(changed); do
     ip link delete dev "$name" 2>/dev/null || :
     if exists "$name"; then fail "$name does not go"; fi
   else
+    # Not after it has left its VRF: nobody's address is ever in the fabric's own table.
+    ip address flush dev "$name" scope global 2>/dev/null || :
     ip link set dev "$name" nomaster 2>/dev/null || :
   fi
-done
-for name in $(gone); do
-  if exists "$name"; then ip link set dev "$name" mtu 1500 2>/dev/null || :; fi
 done
 put "$wanted"
 set_values
 systemctl reset-failed systemd-networkd.service systemd-networkd.socket 2>/dev/null || :
 systemctl restart systemd-networkd.service || fail "systemd-networkd does not start"
+for name in $(gone); do # of which networkd knows nothing any more, and which it may have been at
+  exists "$name" || continue
+  ip address flush dev "$name" scope global 2>/dev/null || :
+  ip link set dev "$name" mtu 1500 2>/dev/null || :
+done
 wait_for_networkd
 systemctl reset-failed frr.service 2>/dev/null || : # three starts in three minutes are its limit
 systemctl start frr.service || fail "FRRouting does not start"
