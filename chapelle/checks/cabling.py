@@ -13,6 +13,7 @@ from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.model.references import Names
 from chapelle.model.switch import Facts
+from chapelle.model.tenancy import EDGE
 
 # Devices of these statuses are meant to run, and so to be heard.
 _HEARD = frozenset({"active", "staged"})
@@ -115,7 +116,7 @@ class _View:
             if near.device not in self.looked_at or self.plan.get(near) in (None, far):
                 continue
             cable = self.cable_at[near]
-            if not self._is_news(near, far, cable):
+            if self._is_a_tenant_s(self.plan[near], far) or not self._is_news(near, far, cable):
                 continue
             yield Finding(
                 rule="cable-wrong",
@@ -173,6 +174,12 @@ class _View:
         self._links.add(link)
         self._cables |= {cable.id for cable in cables}
         return not known
+
+    def _is_a_tenant_s(self, planned: End, far: End) -> bool:
+        """Whether a tenant's own equipment is meant, which calls itself as it likes."""
+        device = self.dc.devices_by_name.get(planned.device)
+        theirs = device is not None and self.dc.role_of(device) == EDGE
+        return theirs and far.device not in self.dc.devices_by_name
 
     def _heard(self, far: End) -> bool:
         """Whether what runs there speaks LLDP: switches and servers in service, no controllers."""

@@ -11,6 +11,7 @@ import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chapelle.checks.cabling import cabling
 from chapelle.checks.fabric import Expected, Peer, after_change, as_intended
 from chapelle.errors import InputError
 from chapelle.fabric import links, ownership
@@ -20,7 +21,7 @@ from chapelle.fabric.render import render
 from chapelle.fabric.switch import Handoff, Session, Switch
 from chapelle.model.linkfile import PREFIX
 from chapelle.model.records import Content
-from chapelle.model.switch import BgpPeer, Facts, Identity
+from chapelle.model.switch import BgpPeer, Facts, Identity, Neighbour
 from chapelle.run.fabric import expect
 
 replace = msgspec.structs.replace
@@ -327,6 +328,27 @@ def test_a_tenant_s_vlan_out_of_band_ends_in_its_own_vrf_at_the_borders() -> Non
         assert not set(vrfs["management"].import_targets) & set(vrfs["ap-hp"].export_targets)
     for name in ("oob-a1-2", "oob-a2-1", "leaf-a1-1a"):
         assert 1100 not in {vlan.vid for vlan in switch(content, name).vlans}
+
+
+# -- what LLDP says -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "port", "rules"),
+    [
+        ("router-1.hospital.example", "ge-0/0/1", []),
+        ("edge-ap-hp-a1", "et1", []),
+        ("edge-ap-hp-a1", "et2", ["cable-wrong"]),
+        ("compute-a1-01", "eno1", ["cable-wrong"]),
+    ],
+)
+def test_a_tenant_s_router_calls_itself_as_it_likes_but_not_as_another(
+    system: str, port: str, rules: list[str]
+) -> None:
+    heard = Neighbour(interface="swp5", system=system, port=port)
+    seen = Facts(identity=Identity(serial="S1", hostname="leaf-a1-ta"), neighbours=(heard,))
+    findings = cabling(fabric.datacentre(tenants()), {"leaf-a1-ta": seen})
+    assert [finding.rule for finding in findings] == rules
 
 
 # -- what is judged -------------------------------------------------------------------------------
