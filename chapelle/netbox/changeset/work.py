@@ -173,8 +173,8 @@ class Work:
         assert not isinstance(change, Update)  # noqa: S101 - for the type checker
         wanted = self._resolved(name, change.fields)
         if name in COMPONENTS and wanted["device"] in self._devices:
-            components = self._patiently(lambda: self._objects.components(wanted["device"])) or {}
-            if made := components.get((name, wanted["name"])):
+            made = self._patiently(lambda: self._objects.find(name, wanted))
+            if made is not None:
                 self._fit(step, made, wanted, undo=undo)
                 return
         begun = self._journal.state.begun
@@ -203,18 +203,14 @@ class Work:
         if name == "devices":
             self._require_known_components(found.id)
 
-    def _fit(self, step: int, number: int, wanted: Fields, *, undo: bool) -> None:
+    def _fit(self, step: int, found: Found, wanted: Fields, *, undo: bool) -> None:
         """Give a component that NetBox made of the device's type the fields that it shall have."""
-        name = self.changes[step].list_name
-        found = self._patiently(lambda: self._objects.read(name, number))
-        if found is None:
-            raise refusals.gone(name, number)
         if not found.has(wanted):
             now = part(found.fields, wanted)
             other = {key for key in wanted if now[key] != wanted[key]}
             before, after = ({key: of[key] for key in other} for of in (now, wanted))
-            found = self._change(step, number, before, after, undo=undo)
-        self._end(step, number, wanted, etag=found.etag, undo=undo)
+            found = self._change(step, found.id, before, after, undo=undo)
+        self._end(step, found.id, wanted, etag=found.etag, undo=undo)
 
     def _swap(self, step: int, before: Fields, after: Fields, *, undo: bool) -> None:
         """Give fields other values, if they have those that they must have."""
@@ -262,7 +258,8 @@ class Work:
                     return Found(id=number, fields=wanted)
                 raise refusals.gone(name, number)
             refusals.require(name, found, wanted)
-            if hanging := self._objects.hanging(name, number, self._components_of(number)):
+            own = self._components_of(number) if name == "devices" else set()
+            if hanging := self._objects.hanging(name, number, own):
                 raise refusals.in_use(name, found, hanging)
             swaps += 1
             if swaps > SWAPS:
@@ -325,12 +322,14 @@ class Work:
     def _resolved(self, list_name: str, fields: Fields) -> Fields:
         return mapped(list_name, fields, self.ids)
 
-    def _components_of(self, device: int) -> set[tuple[str, int]]:
-        """The components of a device that this set has made, or let NetBox make."""
+    def _components_of(self, device: int) -> set[tuple[str, str]]:
+        """The components, by list and name, of a device that this set has made."""
+        if device not in self._devices:
+            return set()
         return {
-            (change.list_name, self._number(change))
+            (change.list_name, change.fields["name"])
             for change in self.changes
-            if isinstance(change, Create)
+            if not isinstance(change, Update)
             and change.list_name in COMPONENTS
             and self._resolved(change.list_name, change.fields)["device"] == device
         }
@@ -339,13 +338,7 @@ class Work:
 
     def _require_known_components(self, device: int) -> None:
         """Make sure that NetBox made nothing of a device's type that the changes do not know of."""
-        known = {
-            (change.list_name, change.fields["name"])
-            for change in self.changes
-            if not isinstance(change, Update)
-            and change.list_name in COMPONENTS
-            and self._resolved(change.list_name, change.fields)["device"] == device
-        }
+        known = self._components_of(device)
         made = self._patiently(lambda: self._objects.components(device))
         if unknown := sorted(made.keys() - known):
             raise RefusedError(
