@@ -1,6 +1,7 @@
 """The embedded NetBox, brought up and down for real, in good weather and bad."""
 
 import contextlib
+import json
 import os
 import pwd
 import re
@@ -125,6 +126,20 @@ def test_up_again_changes_nothing(own: Settings) -> None:
     before = server.status(own)
     assert up(own) == [f"NetBox is up: {before.url}"]
     assert server.status(own) == before
+
+
+def test_a_netbox_that_lacks_a_token_gets_it_and_keeps_the_others(
+    own: Settings, layout: Layout
+) -> None:
+    """One that was made before there was a mode of access."""
+    tokens = server_secrets.tokens(layout)
+    kept = {mode: token for mode, token in tokens.items() if mode != "tenancy"}
+    layout.tokens.write_text(json.dumps(kept))
+    assert not server.status(own).answering
+    assert json.loads(layout.tokens.read_text()) == kept  # asking changes nothing
+    up(own)
+    assert server_secrets.tokens(layout).items() >= kept.items()
+    assert get_json(Session(access(own, "tenancy")), "status/")["netbox-version"]
 
 
 def test_up_after_a_crash_of_everything(own: Settings, layout: Layout) -> None:

@@ -16,7 +16,7 @@ from chapelle.errors import ChapelleError, InputError
 from chapelle.model.change import Change, Create, Update
 from chapelle.netbox.access import NotNetBoxError, Session, TokenError, UnreachableError
 from chapelle.netbox.changeset import refusals
-from chapelle.netbox.changeset.journal import Journal, created, opened
+from chapelle.netbox.changeset.journal import Journal, created, opened, require_new
 from chapelle.netbox.changeset.objects import KEYS, Objects, Say
 from chapelle.netbox.changeset.work import PATIENCE, Work
 
@@ -61,6 +61,7 @@ def write(
     wanted = tuple(changes)
     objects = Objects(session)
     _require_makeable(wanted)
+    require_new(journal_path)
     _require_fresh(objects, wanted)
     with created(journal_path, _address(session), wanted) as journal:
         return _written(Work(objects, journal, say, patience), journal)

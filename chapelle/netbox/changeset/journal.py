@@ -154,6 +154,26 @@ class Journal:
         self.append(Begun(step=step, undo=undo, at=time.time()))
 
 
+def require_new(path: Path) -> None:
+    """Make sure that there is no journal yet.
+
+    Raises:
+        RefusedError: there is one.
+    """
+    if path.exists():
+        raise _there_already(path)
+
+
+def _there_already(path: Path) -> RefusedError:
+    return RefusedError(
+        "These changes have been begun already.",
+        where=str(path),
+        expected="no such file",
+        found="a journal",
+        remedy="finish them, or take them back, by that journal",
+    )
+
+
 @contextmanager
 def created(path: Path, url: str, changes: tuple[Change, ...]) -> Iterator[Journal]:
     """Begin a journal.
@@ -175,13 +195,7 @@ def created(path: Path, url: str, changes: tuple[Change, ...]) -> Iterator[Journ
         finally:
             temporary.unlink(missing_ok=True)
     except FileExistsError as error:
-        raise RefusedError(
-            "These changes have been begun already.",
-            where=str(path),
-            expected="no such file",
-            found="a journal",
-            remedy="finish them, or take them back, by that journal",
-        ) from error
+        raise _there_already(path) from error
     except OSError as error:
         raise files.unwritable(error, path) from error
     try:

@@ -56,6 +56,9 @@ KEYS: dict[str, Mapping[str, str]] = {
 # What NetBox makes, and deletes, with a device.
 COMPONENTS = frozenset(name for name, key in KEYS.items() if key is _IN_DEVICE)
 
+# Where a device says how many it has of each.
+_COUNTS = {name: f"{name.removesuffix('s')}_count" for name in sorted(COMPONENTS)}
+
 # What NetBox would silently delete with an object, or take its reference to it from: lists below
 # /api/, and the filter that gives those of one object. All else makes NetBox refuse.
 _HANGING: dict[str, tuple[tuple[str, str], ...]] = {
@@ -72,7 +75,6 @@ _HANGING: dict[str, tuple[tuple[str, str], ...]] = {
         ("ipam/ip-addresses", "device_id"),
         ("ipam/services", "device_id"),
         ("dcim/mac-addresses", "device_id"),
-        *((ENDPOINTS[name], "device_id") for name in sorted(COMPONENTS)),
     ),
     "interfaces": (
         ("dcim/cable-terminations", "interface_id"),
@@ -90,6 +92,9 @@ _HANGING: dict[str, tuple[tuple[str, str], ...]] = {
     "ip_addresses": (("dcim/devices", "primary_ip4_id"), ("dcim/devices", "primary_ip6_id")),
     "asns": (("dcim/sites", "asn_id"),),
 }
+
+# Of the kinds that changes make, those that contacts can be assigned to.
+_CONTACTED = frozenset({"tenants", "devices", "prefixes", "ip_addresses", "asns", "l2vpns"})
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -201,37 +206,40 @@ class Objects:
         return answer.status_code == 204
 
     def hanging(
-        self, list_name: str, number: int, own: Collection[tuple[str, int]] = ()
+        self, list_name: str, number: int, own: Collection[tuple[str, str]] = ()
     ) -> tuple[str, ...]:
         """What NetBox would silently delete or change if it deleted the object, but for `own`.
 
         Arguments:
             list_name: the list that the object is in.
             number: its id.
-            own: what may be deleted with it, as list of a snapshot and id.
+            own: components that may be deleted with a device, by list and name.
         """
         queries: list[tuple[str, Query]] = [
             (path, {name: number}) for path, name in _HANGING.get(list_name, ())
         ]
-        model: Query = {"object_type": MODELS[list_name], "object_id": number}
-        queries.append(("tenancy/contact-assignments", model))
-        known = {(ENDPOINTS[name], each) for name, each in own}
+        if list_name in _CONTACTED:
+            model: Query = {"object_type": MODELS[list_name], "object_id": number}
+            queries.append(("tenancy/contact-assignments", model))
         found: list[str] = []
+        if list_name == "devices":
+            for (kind, name), component in self.components(number).items():
+                if (kind, name) not in own:
+                    found.append(f"{ENDPOINTS[kind]}/{component} ({name})")
         for path, query in queries:
             page = get_json(self._session, f"{path}/", {**query, "fields": "id,display"})
-            found += [
-                f"{path}/{each['id']} ({each['display']})"
-                for each in page["results"]
-                if (path, each["id"]) not in known
-            ]
+            found += [f"{path}/{each['id']} ({each['display']})" for each in page["results"]]
         return tuple(dict.fromkeys(found))
 
     def components(self, device: int) -> dict[tuple[str, str], int]:
         """The ids of a device's components, by list and name."""
+        asked = {"fields": ",".join(_COUNTS.values())}
+        counts = get_json(self._session, f"{ENDPOINTS['devices']}/{device}/", asked)
         query: Query = {"device_id": device, "fields": "id,name", "limit": 1000}
         return {
             (name, each["name"]): int(each["id"])
-            for name in sorted(COMPONENTS)
+            for name, count in _COUNTS.items()
+            if counts[count]
             for each in get_json(self._session, f"{ENDPOINTS[name]}/", query)["results"]
         }
 

@@ -112,14 +112,12 @@ class Work:
         change, done = self.changes[step], self._journal.state.done[False, step]
         match change:
             case Create():
-                name = change.list_name
-                wanted = self._resolved(name, done.fields)
-                if name in COMPONENTS and wanted["device"] in self._devices:
-                    self._leave(step, wanted)
+                if self._goes_with_device(change):
+                    self._leave(step, self._resolved(change.list_name, done.fields))
                 else:
                     self._remove(step, done.fields, undo=True)
             case Update():
-                self._swap(step, change.after, change.before, undo=True)
+                self._swap(step, done.fields, change.before, undo=True)
             case Delete():
                 self._make(step, undo=True)
 
@@ -140,6 +138,8 @@ class Work:
         """
         change = self.changes[step]
         name = change.list_name
+        if self._goes_with_device(change):
+            return
         wanted = self._resolved(name, change.after if isinstance(change, Update) else change.fields)
 
         def there() -> Found | None:
@@ -172,9 +172,9 @@ class Work:
         name = change.list_name
         assert not isinstance(change, Update)  # noqa: S101 - for the type checker
         wanted = self._resolved(name, change.fields)
-        if name in COMPONENTS and wanted["device"] in self._devices:
-            components = self._patiently(lambda: self._objects.components(wanted["device"])) or {}
-            if made := components.get((name, wanted["name"])):
+        if self._goes_with_device(change):
+            made = self._patiently(lambda: self._objects.find(name, wanted))
+            if made is not None:
                 self._fit(step, made, wanted, undo=undo)
                 return
         begun = self._journal.state.begun
@@ -203,18 +203,15 @@ class Work:
         if name == "devices":
             self._require_known_components(found.id)
 
-    def _fit(self, step: int, number: int, wanted: Fields, *, undo: bool) -> None:
+    def _fit(self, step: int, found: Found, wanted: Fields, *, undo: bool) -> None:
         """Give a component that NetBox made of the device's type the fields that it shall have."""
-        name = self.changes[step].list_name
-        found = self._patiently(lambda: self._objects.read(name, number))
-        if found is None:
-            raise refusals.gone(name, number)
         if not found.has(wanted):
             now = part(found.fields, wanted)
             other = {key for key in wanted if now[key] != wanted[key]}
             before, after = ({key: of[key] for key in other} for of in (now, wanted))
-            found = self._change(step, number, before, after, undo=undo)
-        self._end(step, number, wanted, etag=found.etag, undo=undo)
+            found = self._change(step, found.id, before, after, undo=undo)
+        self._end(step, found.id, part(found.fields, wanted), etag=found.etag, undo=undo)
+        refusals.require_as_asked(self.changes[step].list_name, found, wanted)
 
     def _swap(self, step: int, before: Fields, after: Fields, *, undo: bool) -> None:
         """Give fields other values, if they have those that they must have."""
@@ -222,7 +219,9 @@ class Work:
         before, after = (self._resolved(change.list_name, each) for each in (before, after))
         number = self._number(change)
         found = self._change(step, number, before, after, undo=undo)
-        self._end(step, number, after, etag=found.etag, named=found.fields, undo=undo)
+        now = part(found.fields, after)
+        self._end(step, number, now, etag=found.etag, named=found.fields, undo=undo)
+        refusals.require_as_asked(change.list_name, found, after)
 
     def _change(
         self, step: int, number: int, before: Fields, after: Fields, *, undo: bool
@@ -243,9 +242,7 @@ class Work:
                 raise refusals.contended(name, found, SWAPS)
             return self._ask(step, lambda: self._objects.update(name, found, after), undo=undo)
 
-        found = self._until(action)
-        refusals.require_as_asked(name, found, after)
-        return found
+        return self._until(action)
 
     def _remove(self, step: int, wanted: Fields, *, undo: bool) -> None:
         """Delete an object, if it is as it must be and nothing else hangs on it."""
@@ -258,11 +255,12 @@ class Work:
             nonlocal swaps
             found = self._objects.read(name, number)
             if found is None:
-                if (undo, step) in self._journal.state.begun:
+                if undo or (undo, step) in self._journal.state.begun:
                     return Found(id=number, fields=wanted)
                 raise refusals.gone(name, number)
             refusals.require(name, found, wanted)
-            if hanging := self._objects.hanging(name, number, self._components_of(number)):
+            own = self._components_of(number) if name == "devices" else set()
+            if hanging := self._objects.hanging(name, number, own):
                 raise refusals.in_use(name, found, hanging)
             swaps += 1
             if swaps > SWAPS:
@@ -325,12 +323,20 @@ class Work:
     def _resolved(self, list_name: str, fields: Fields) -> Fields:
         return mapped(list_name, fields, self.ids)
 
-    def _components_of(self, device: int) -> set[tuple[str, int]]:
-        """The components of a device that this set has made, or let NetBox make."""
+    def _goes_with_device(self, change: Change) -> bool:
+        """Whether it is a component of a device that this set has made."""
+        if isinstance(change, Update) or change.list_name not in COMPONENTS:
+            return False
+        return self._resolved(change.list_name, change.fields)["device"] in self._devices
+
+    def _components_of(self, device: int) -> set[tuple[str, str]]:
+        """The components, by list and name, of a device that this set has made."""
+        if device not in self._devices:
+            return set()
         return {
-            (change.list_name, self._number(change))
+            (change.list_name, change.fields["name"])
             for change in self.changes
-            if isinstance(change, Create)
+            if not isinstance(change, Update)
             and change.list_name in COMPONENTS
             and self._resolved(change.list_name, change.fields)["device"] == device
         }
@@ -339,13 +345,7 @@ class Work:
 
     def _require_known_components(self, device: int) -> None:
         """Make sure that NetBox made nothing of a device's type that the changes do not know of."""
-        known = {
-            (change.list_name, change.fields["name"])
-            for change in self.changes
-            if not isinstance(change, Update)
-            and change.list_name in COMPONENTS
-            and self._resolved(change.list_name, change.fields)["device"] == device
-        }
+        known = self._components_of(device)
         made = self._patiently(lambda: self._objects.components(device))
         if unknown := sorted(made.keys() - known):
             raise RefusedError(
