@@ -107,7 +107,10 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """All that a party reaches and has: names, each in order."""
+    """All that a party has, by name and in order; `others` are the parties that it reaches.
+
+    Whom those reach is told of them: nobody reaches anybody if nobody reaches a first one.
+    """
 
     party: str
     vlans: tuple[str, ...] = ()

@@ -141,6 +141,8 @@ class Carriers:
             parties = set(owners.values()) or {self.parties.unknown(f"VNI {vni}")}
             party = next(iter(parties)) if len(parties) == 1 else None
             self.graph.add(node, party, *owners)
+            for list_name, number in owners:
+                self.graph.join(node, (list_name.removesuffix("s"), number), _vni_why(vni))
         return node
 
     def _targets(self) -> None:

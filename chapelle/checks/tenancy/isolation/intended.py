@@ -12,7 +12,6 @@ from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.model.isolation import Door, Lan, Reading, Table
 from chapelle.model.status import OUT_OF_SERVICE
 
-
 # The field of a VRF that holds its VNI.
 L3VNI = "l3vni"
 
