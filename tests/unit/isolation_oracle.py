@@ -259,15 +259,13 @@ class World:
                 self.join(self.device(device.id, managing=True), ("lan", device.id, vlan.vid))
 
     def vni_owners(self, things: list[tuple[Atom, Any]]) -> None:
-        """A VNI is whose it is in NetBox, on whichever switch it is."""
-        for l2vpn in self.content.l2vpns:
-            for atom, overlay in things:
-                if overlay.vni == l2vpn.identifier:
-                    self.join(atom, ("l2vpn", l2vpn.id))
-        for vrf in self.content.vrfs:
-            for atom, overlay in things:
-                if overlay.vni == vrf.custom_fields.get("l3vni"):
-                    self.join(atom, ("vrf", vrf.id))
+        """A VNI is whose it is in NetBox, on whichever switch it is, and once only."""
+        owners = [(("l2vpn", l2vpn.id), l2vpn.identifier) for l2vpn in self.content.l2vpns]
+        owners += [(("vrf", vrf.id), vrf.custom_fields.get("l3vni")) for vrf in self.content.vrfs]
+        numbered = [*owners, *((atom, overlay.vni) for atom, overlay in things)]
+        for (one, vni), (other, same) in product(owners, numbered):
+            if vni is not None and vni == same and one != other:
+                self.join(one, other)
 
     def ports(self, device: r.Device, switch: Switch, there: list[tuple[r.Device, Switch]]) -> None:
         for one in switch.attachments:

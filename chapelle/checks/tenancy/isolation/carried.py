@@ -47,6 +47,8 @@ class Carriers:
 
     def add(self) -> None:
         """Add all VLANs and VRFs, and what joins them."""
+        for vni in self._vnis:
+            self._vni(vni)
         for one in self.seen:
             for table in one.reading.tables:
                 node = self.table(one, table.name)
