@@ -69,7 +69,10 @@ def reading(intended: Switch) -> Reading:
     """The same in the words that running switches are described in."""
     return Reading(
         switch=intended.name,
-        doors=tuple(map(_door, intended.attachments)),
+        doors=(
+            *map(_door, intended.attachments),
+            *(Door(ports=(one.name,), table=one.vrf) for one in intended.handoffs),
+        ),
         lans=tuple(
             Lan(
                 vid=vlan.vid,
