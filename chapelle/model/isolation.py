@@ -26,14 +26,12 @@ class Door(msgspec.Struct, frozen=True, kw_only=True):
         untagged: the VLAN of untagged frames.
         tagged: the VLANs of tagged ones.
         table: the VRF that it is routed in; None where it is bridged.
-        announced: prefixes that are taken from the other side; None: whatever it says.
     """
 
     ports: tuple[str, ...]
     untagged: int | None = None
     tagged: frozenset[int] = frozenset()
     table: str | None = None
-    announced: tuple[str, ...] | None = None
 
 
 class Lan(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +57,24 @@ class Lan(msgspec.Struct, frozen=True, kw_only=True):
 class Leak(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """A way from one table of a switch into another that no route target makes.
 
-    `words` is the line that does it; `default` says that it takes whatever has no other way.
+    `words` is the line that does it; `default` says that it takes whatever has no other way. `vid`
+    is the VLAN whose gateway the way leads over, where it does.
     """
 
     into: str
     words: str
     default: bool = False
+    vid: int | None = None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """What is taken from a BGP neighbour in a VRF: these networks or parts of them.
+
+    None stands for whatever it says.
+    """
+
+    peer: str
+    prefixes: tuple[str, ...] | None = None
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +85,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     imports: tuple[str, ...] = ()
     exports: tuple[str, ...] = ()
     leaks: tuple[Leak, ...] = ()
+    accepted: tuple[Accepted, ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +118,10 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """All that a party reaches and has: names, each in order."""
+    """All that a party has, by name and in order; `others` are the parties that it reaches.
+
+    Whom those reach is told of them: nobody reaches anybody if nobody reaches a first one.
+    """
 
     party: str
     vlans: tuple[str, ...] = ()

@@ -55,6 +55,42 @@ class Port(msgspec.Struct, frozen=True, kw_only=True, order=True):
     up: bool
 
 
+class Bridged(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A VLAN on a port of a bridge; `untagged`: frames without a tag are in it."""
+
+    port: str
+    vid: int
+    untagged: bool = False
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """A route or rule of a table (a VRF, or `default`) that leads into another one."""
+
+    table: str
+    into: str
+    words: str
+
+
+class Kernel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a switch's kernel does, whoever told it so; each tuple is sorted.
+
+    Arguments:
+        bridged: the VLANs of ports.
+        bridges: the bridges themselves, which are among the ports.
+        members: the ports of each group.
+        vnis: the VXLAN network identifier of each port that is a VXLAN device.
+        gateways: the table of each link of the switch's own in a VLAN, with the VLAN's number.
+        routes: those that lead from one table into another.
+    """
+
+    bridged: tuple[Bridged, ...] = ()
+    bridges: frozenset[str] = frozenset()
+    members: dict[str, tuple[str, ...]] = {}
+    vnis: dict[str, int] = {}
+    gateways: tuple[tuple[int, str], ...] = ()
+    routes: tuple[Route, ...] = ()
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """The state of a switch at one moment; each tuple is sorted.
 
@@ -68,3 +104,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     vnis: tuple[Vni, ...] = ()
     ports: tuple[Port, ...] = ()
     routes: dict[str, int] = {}
+    kernel: Kernel | None = None

@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 import msgspec
 
+from chapelle.model.finding import Finding
 from chapelle.model.outcome import Judgement, RunResult
 from chapelle.report import analysis
 from chapelle.report.text import Page, host_names, plural
@@ -42,7 +43,9 @@ def _hosts(line: analysis.DriftLine) -> str:
     return names if len(line.hosts) == 1 else f"{names} ({len(line.hosts)})"
 
 
-def document(result: RunResult, switches: Sequence[Judgement] = ()) -> dict[str, Any]:
+def document(
+    result: RunResult, switches: Sequence[Judgement] = (), leaks: Sequence[Finding] = ()
+) -> dict[str, Any]:
     """The differences as plain data, each with its host and the command that mends it."""
     return {
         "kind": "drift",
@@ -63,12 +66,17 @@ def document(result: RunResult, switches: Sequence[Judgement] = ()) -> dict[str,
             for line in analysis.drift_lines(result)
         ],
         "switches": [msgspec.to_builtins(each) for each in switches],
+        "leaks": [msgspec.to_builtins(each) for each in leaks],
     }
 
 
 def print_json(
-    result: RunResult, out: TextIO | None = None, *, switches: Sequence[Judgement] = ()
+    result: RunResult,
+    out: TextIO | None = None,
+    *,
+    switches: Sequence[Judgement] = (),
+    leaks: Sequence[Finding] = (),
 ) -> None:
     """Print `document` as one line of JSON, told from the lines of events by its `kind`, drift."""
-    line = msgspec.json.encode(document(result, switches)).decode()
+    line = msgspec.json.encode(document(result, switches, leaks)).decode()
     print(line, file=out or sys.stdout, flush=True)

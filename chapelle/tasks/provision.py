@@ -4,23 +4,29 @@ from pathlib import Path
 
 from chapelle.errors import ExitCode, InputError
 from chapelle.files import write
-from chapelle.model.outcome import Judgement
+from chapelle.model.finding import Finding
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
 from chapelle.plan.scope import Scope
 from chapelle.report import drift as drift_report
 from chapelle.report import fabric as fabric_report
+from chapelle.report import isolation as isolation_report
 from chapelle.report import summary
 from chapelle.report.plan import print_plan
 from chapelle.run import prepare
 from chapelle.run import provision as running
 from chapelle.run.engine import DEFAULT_MAX_FAILED
 from chapelle.run.fabric import looking, standing
+from chapelle.run.fabric.standing import Stand
+from chapelle.run.fabric.survey import Looks
 from chapelle.run.operator import Done
+from chapelle.run.prepare import Scene
 from chapelle.run.provision import Order
+from chapelle.run.tenancy import isolation
 from chapelle.settings import Settings
 from chapelle.tasks._command import command
 from chapelle.tasks._terminal import Terminal
+from chapelle.tasks.snapshot import print_lines
 
 SCOPE_HELP = {
     "aisle": "aisles by number, such as 2 or 1,2, or all",
@@ -183,33 +189,46 @@ def drift(
     """Say in what servers differ from what NetBox says; with --aisle, its switches too.
 
     The roles run in check mode, then each server is verified: one line a difference, and the
-    command that mends it. Changes nothing. Exit codes: 0 no difference, 99 differences, 5 machines
-    that could not be looked at.
+    command that mends it. Where there are VRFs of more than one tenant, it is proven that they are
+    apart: from what NetBox says, and with --aisle from what its switches run. Changes nothing.
+    Exit codes: 0 no difference, 99 differences or leaks, 5 machines that could not be looked at.
     """
     scope = scopes.parse(aisle=aisle, rack=rack, limit=limit)
     settings = Settings.load()
     terminal = Terminal(json=json)
-    switches = _switches(settings, scope, terminal)
+    scene = prepare.scene(settings, terminal.say)
+    where, looks = _switches(settings, scene, scope, terminal)
+    switches = looking.judged(where, looks) if where else []
+    proven = _apart(settings, scene, looks)
     done = running.drift(settings, scope, terminal)
     if json:
-        drift_report.print_json(done.result, switches=switches)
+        drift_report.print_json(done.result, switches=switches, leaks=proven)
     else:
         if switches:
             fabric_report.print_judgements(switches, scope=str(scope))
+        print_lines(isolation_report.leak_lines(proven, scene.netbox_url))
         drift_report.print_drift(done.result)
         summary.print_summary(done.result, netbox_url=done.netbox_url, report=done.report or "")
-    return _worse(ExitCode(done.result.exit_code), looking.exit_code(switches))
+    leaking = ExitCode.FINDINGS if proven else ExitCode.OK
+    return _worse(ExitCode(done.result.exit_code), looking.exit_code(switches), leaking)
 
 
-def _switches(settings: Settings, scope: Scope, terminal: Terminal) -> list[Judgement]:
-    """The switches of an aisle, judged; none with any other scope."""
-    if scope.kind != "aisle":
-        return []
-    scene = prepare.scene(settings, terminal.say)
-    if not scopes.workable_switches(scene.dc, scope):
-        return []
+def _switches(
+    settings: Settings, scene: Scene, scope: Scope, terminal: Terminal
+) -> tuple[Stand | None, Looks]:
+    """Looks at the switches of an aisle; none with any other scope."""
+    if scope.kind != "aisle" or not scopes.workable_switches(scene.dc, scope):
+        return None, {}
     where = standing.on_stand(settings, scene, scope, terminal)
-    return looking.verify(settings, where, looking.forks_of(None))
+    forks = looking.forks_of(None)
+    return where, looking.look(settings, where.gears, facts=True, forks=forks)
+
+
+def _apart(settings: Settings, scene: Scene, looks: Looks) -> tuple[Finding, ...]:
+    """How tenants are not apart, where there are several."""
+    if not isolation.applies(scene.dc):
+        return ()
+    return isolation.of_looks(settings, scene.dc, looks).leaks
 
 
 def _worse(*codes: ExitCode) -> ExitCode:

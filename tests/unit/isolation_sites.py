@@ -191,5 +191,39 @@ def _out_of_band(made: Site, tenant: Tenant, aisle: int, mgmt: r.Interface, oob:
     made.change("interfaces", uplink, tagged_vlans=(*uplink.tagged_vlans, oob.id))
 
 
+KEPT = (
+    "leaf-a1-ta", "leaf-a1-tb", "leaf-a1-3a", "leaf-a1-3b", "leaf-a3-ta", "leaf-a3-tb",
+    "oob-a1-3", "oob-a3-3", "spine-a1", "border-a1", "border-a4",
+)  # fmt: skip
+
+
+def small() -> Site:
+    """The same with a few switches and servers only."""
+    made = site()
+    servers = sorted(
+        device.name
+        for device in made.lists["devices"].values()
+        if device.rack == made.find("racks", name="A1-R05").id
+        and (device.name or "").startswith(("compute", "storage"))
+    )
+    kept = {
+        device.id
+        for device in made.lists["devices"].values()
+        if device.name in {*KEPT, *servers[:3]} or (device.name or "").startswith("edge-")
+    }
+    for name in ("interfaces", "power_ports", "power_outlets"):
+        for record in list(made.lists[name].values()):
+            if record.device not in kept:
+                made.uncable(made.lists[name][record.id].cable)
+                del made.lists[name][record.id]
+    for record in list(made.lists["ip_addresses"].values()):
+        if record.assigned_object_id and record.assigned_object_id not in made.lists["interfaces"]:
+            del made.lists["ip_addresses"][record.id]
+    made.lists["devices"] = {i: d for i, d in made.lists["devices"].items() if i in kept}
+    for name in ("power_feeds", "inventory_items"):
+        made.lists[name] = {}
+    return made
+
+
 def datacentre(made: Site) -> Any:
     return f.datacentre(made.content())

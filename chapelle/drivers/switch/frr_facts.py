@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from chapelle.drivers.switch import frr_kernel
 from chapelle.drivers.switch.contract import SwitchError
 from chapelle.drivers.switch.shell import Shell
 from chapelle.model.switch import BgpPeer, Facts, Identity, Neighbour, Port, Vni
@@ -29,9 +30,14 @@ def read(shell: Shell, identity: Identity) -> Facts:
         SwitchError: a program that should answer does not, or answers what we do not understand.
         UnreachableError: the session is lost.
     """
-    links, neighbours, bgp, evpn, tenants = _answers(
+    links, neighbours, bgp, evpn, tenants, *kernel = _answers(
         shell,
-        [LINKS, LLDP, *map(_vtysh, ("bgp vrf all summary", "evpn vni", "vrf vni"))],
+        [
+            LINKS,
+            LLDP,
+            *map(_vtysh, ("bgp vrf all summary", "evpn vni", "vrf vni")),
+            *frr_kernel.COMMANDS,
+        ],
     )
     kinds = {link["ifname"]: link.get("linkinfo", {}).get("info_kind") for link in links}
     vrfs = ["default", *(name for name, kind in kinds.items() if kind == "vrf")]
@@ -47,6 +53,7 @@ def read(shell: Shell, identity: Identity) -> Facts:
             vrf: int(summary.get("routesTotal", 0))
             for vrf, summary in zip(vrfs, summaries, strict=True)
         },
+        kernel=frr_kernel.kernel(links, *kernel),
     )
 
 

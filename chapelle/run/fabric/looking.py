@@ -71,7 +71,11 @@ def require_no_drift(looks: Mapping[str, Look]) -> None:
 
 def verify(settings: Settings, where: Stand, forks: int) -> list[Judgement]:
     """Judge switches: their configuration, what others changed, and what they do."""
-    looks = look(settings, where.gears, facts=True, forks=forks)
+    return judged(where, look(settings, where.gears, facts=True, forks=forks))
+
+
+def judged(where: Stand, looks: Looks) -> list[Judgement]:
+    """The same from looks with facts that were taken already."""
     ready = expect.in_service(where.dc)
     return [_judgement(where.gears[name], each, ready) for name, each in looks.items()]
 

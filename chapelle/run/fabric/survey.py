@@ -163,16 +163,21 @@ def survey(
         except ChapelleError as error:
             return error
         except Exception as error:  # noqa: BLE001 - one odd answer must not hide all other switches
-            return SwitchError(
-                f"{gear.name} answers what its driver does not understand.",
-                where=f"device {gear.name}, platform {gear.target.platform}",
-                expected="the answers of a version that docs/switch-platforms.md names",
-                found=repr(error)[:300],
-                remedy="compare its version with that list; leave it out with --limit",
-            )
+            return odd_answer(gear.name, gear.target.platform, error)
 
     with ThreadPoolExecutor(max_workers=forks) as pool:
         for name, result in zip(found, pool.map(one, found.values()), strict=True):
             looks[name] = result
             seen(len(looks))
     return looks
+
+
+def odd_answer(name: str, platform: str, error: Exception) -> SwitchError:
+    """What is said where a driver fails in a way that nobody has thought of."""
+    return SwitchError(
+        f"{name} answers what its driver does not understand.",
+        where=f"device {name}, platform {platform}",
+        expected="the answers of a version that docs/switch-platforms.md names",
+        found=repr(error)[:300],
+        remedy="compare its version with that list; leave it out with --limit",
+    )

@@ -8,9 +8,12 @@
 | `stated`, `carried`, `doors` | the edges: of NetBox itself, of switches, of their ports |
 | `places` | racks, units, and addresses that overlap |
 | `leaks`, `ways` | findings; what is shared and may be |
-| `proof` | all of it |
+| `proof` | all of it, from what is intended |
+| `running` | what switches run, as a `Reading` |
+| `observed` | all of it, from what switches run |
 """
 
+from chapelle.checks.tenancy.isolation.observed import prove_running
 from chapelle.checks.tenancy.isolation.proof import prove
 
-__all__ = ["prove"]
+__all__ = ["prove", "prove_running"]

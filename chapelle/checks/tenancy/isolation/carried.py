@@ -24,6 +24,7 @@ class _Kind(msgspec.Struct, frozen=True, kw_only=True):
     party: str | None
     thing: Thing | None
     name: str
+    vni: int | None
     imports: tuple[str, ...]
     exports: tuple[str, ...]
     tag: int
@@ -47,11 +48,12 @@ class Carriers:
 
     def add(self) -> None:
         """Add all VLANs and VRFs, and what joins them."""
+        for vni in self._vnis:
+            self._vni(vni)
         for one in self.seen:
             for table in one.reading.tables:
                 node = self.table(one, table.name)
-                if table.name != GLOBAL:
-                    self._overlay(node, one.vrfs.get(table.name), table, f"VRF {table.name}")
+                self._overlay(node, one.vrfs.get(table.name), table, f"VRF {table.name}")
             for lan in one.reading.lans:
                 node = self.lan(one, lan.vid)
                 self._overlay(node, one.vlans.get(lan.vid), lan, f"VLAN {lan.vid}")
@@ -119,6 +121,7 @@ class Carriers:
                 party=self.graph.parties[node],
                 thing=self._of_targets(record),
                 name="" if record else name,
+                vni=one.vni,
                 imports=one.imports,
                 exports=one.exports,
                 tag=one.tag if isinstance(one, Lan) else 0,
@@ -141,6 +144,8 @@ class Carriers:
             parties = set(owners.values()) or {self.parties.unknown(f"VNI {vni}")}
             party = next(iter(parties)) if len(parties) == 1 else None
             self.graph.add(node, party, *owners)
+            for list_name, number in owners:
+                self.graph.join(node, (list_name.removesuffix("s"), number), _vni_why(vni))
         return node
 
     def _targets(self) -> None:
@@ -162,6 +167,10 @@ class Carriers:
         """Who is wrong: who exports what is another's, or else who imports it."""
         if kind.party is not None and kind.party == other.party:
             return _WITHIN
+        for each in (kind, other):  # the targets of a VNI that is another's are that other's
+            owner = self.graph.parties.get(("vni", each.vni))
+            if each.vni is not None and owner is not None and owner != each.party:
+                return _vni_why(each.vni)
         own = kind.party is not None and kind.party == self._party_of_target(target, kind)
         wrong, verb = (other, "export") if own else (kind, "import")
         what = self.parties.names.name(*wrong.thing) if wrong.thing else wrong.name
@@ -212,9 +221,14 @@ class Carriers:
         self.graph.join(self.lan(one, lan.vid), node, Why(rule=rule, cause=cause, remedy=remedy))
 
     def _leak(self, one: Seen, table: Table, leak: Leak) -> None:
+        cause: Node = ("said", one.device.id, table.name, leak.words)
+        if leak.vid is not None:  # a gateway in the wrong VRF takes its routes there too
+            own, into = self.lan(one, leak.vid), self.table(one, leak.into)
+            wrong = self.graph.parties[own] != self.graph.parties[into]
+            cause = ("said", "gateway", leak.vid, leak.into) if wrong else cause
         why = Why(
             rule="default-route" if leak.default else "route-leak",
-            cause=("said", one.device.id, table.name, leak.words),
+            cause=cause,
             remedy=f"take this out of VRF {table.name} on {one.device.name}: {leak.words}",
             said=leak.words,
         )
@@ -257,4 +271,5 @@ def _of_kind(graph: Graph, kind: _Kind, number: int, verb: str) -> Node:
 
 def _any(target: str) -> str:
     """How a target is imported whatever its first part is."""
-    return f"*:{target.rpartition(':')[2]}"
+    kind = "vpn " if target.startswith("vpn ") else ""
+    return f"{kind}*:{target.rpartition(':')[2]}"

@@ -12,7 +12,6 @@ from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.model.isolation import Door, Lan, Reading, Table
 from chapelle.model.status import OUT_OF_SERVICE
 
-
 # The field of a VRF that holds its VNI.
 L3VNI = "l3vni"
 
@@ -70,7 +69,10 @@ def reading(intended: Switch) -> Reading:
     """The same in the words that running switches are described in."""
     return Reading(
         switch=intended.name,
-        doors=tuple(map(_door, intended.attachments)),
+        doors=(
+            *map(_door, intended.attachments),
+            *(Door(ports=(one.name,), table=one.vrf) for one in intended.handoffs),
+        ),
         lans=tuple(
             Lan(
                 vid=vlan.vid,

@@ -1,5 +1,7 @@
 """What NetBox itself says that joins parties: prefixes, addresses, L2VPNs, VRFs, and cables."""
 
+from collections import defaultdict
+
 import msgspec
 
 from chapelle.checks.tenancy.isolation.graph import Graph, Node, Thing, Why
@@ -24,7 +26,7 @@ def state(graph: Graph, parties: Parties) -> None:
     """Add what NetBox has, and how it is joined."""
     graph.add(GLOBAL_TABLE, UNDERLAY)
     hosts(graph, parties)
-    _records(graph, parties)
+    records(graph, parties)
     for prefix in parties.dc.content.prefixes:
         _prefix(graph, parties, prefix)
     for address in parties.dc.content.ip_addresses:
@@ -48,7 +50,8 @@ def hosts(graph: Graph, parties: Parties) -> None:
             graph.add(host(device, management=True), party, ("devices", device.id))
 
 
-def _records(graph: Graph, parties: Parties) -> None:
+def records(graph: Graph, parties: Parties) -> None:
+    """Add NetBox's VLANs, prefixes, L2VPNs, and VRFs."""
     content = parties.dc.content
     for vlan in content.vlans:
         graph.add(("vlan", vlan.id), parties.of_vlan(vlan), ("vlans", vlan.id))
@@ -56,17 +59,17 @@ def _records(graph: Graph, parties: Parties) -> None:
         graph.add(("prefix", prefix.id), parties.of_prefix(prefix), ("prefixes", prefix.id))
     for l2vpn in content.l2vpns:
         graph.add(("l2vpn", l2vpn.id), parties.of_l2vpn(l2vpn), ("l2vpns", l2vpn.id))
-    named: dict[str, r.VRF] = {}
+    named: dict[str, list[r.VRF]] = defaultdict(list)
     for vrf in content.vrfs:
         node = graph.add(("vrf", vrf.id), parties.of_vrf(vrf), ("vrfs", vrf.id))
-        first = named.setdefault(vrf.name, vrf)
-        if first is not vrf:  # switches know VRFs by their names
+        for other in named[vrf.name]:  # switches know VRFs by their names
             why = Why(
                 rule="shared-vrf",
-                cause=("vrfs", first.id, vrf.id),
+                cause=("vrfs", other.id, vrf.id),
                 remedy=f"give one of the VRFs {vrf.name} another name in NetBox",
             )
-            graph.join(("vrf", first.id), node, why)
+            graph.join(("vrf", other.id), node, why)
+        named[vrf.name].append(vrf)
 
 
 def _prefix(graph: Graph, parties: Parties, prefix: r.Prefix) -> None:

@@ -91,11 +91,10 @@ def _owner(parties: Parties, device: r.Device) -> str:
 
 
 def reaches(graph: Graph, parties: Parties, crossings: Iterable[Crossing]) -> Iterator[Reach]:
-    """All that each party has and reaches, by name: its own parts, and whose else."""
+    """All that each party has, and whom it reaches without the help of others, by name."""
     others: dict[str, set[str]] = defaultdict(set)
     for crossing in crossings:
         others[crossing.source].add(crossing.target)
-    closed = _closed(others)
     for party, nodes in sorted(graph.nodes_of().items()):
         names: dict[str, set[str]] = defaultdict(set)
         for node in nodes:
@@ -106,7 +105,7 @@ def reaches(graph: Graph, parties: Parties, crossings: Iterable[Crossing]) -> It
         yield Reach(
             party=parties.party(party).name,
             **{kind: tuple(sorted(names[kind])) for kind in sorted({*_KINDS.values()})},
-            others=tuple(sorted(parties.party(other).name for other in closed.get(party, ()))),
+            others=tuple(sorted(parties.party(other).name for other in others.get(party, ()))),
         )
 
 
@@ -118,16 +117,3 @@ _KINDS: Mapping[tuple[str, str], str] = {
     ("vrf", "vrfs"): "vrfs",
     ("host", "devices"): "devices",
 }
-
-
-def _closed(others: Mapping[str, set[str]]) -> dict[str, set[str]]:
-    """Whom each party reaches, by way of others too."""
-    found: dict[str, set[str]] = {}
-    for party in others:
-        reached, pending = set[str](), [party]
-        while pending:
-            for other in others.get(pending.pop(), set()) - reached - {party}:
-                reached.add(other)
-                pending.append(other)
-        found[party] = reached
-    return found
