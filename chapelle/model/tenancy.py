@@ -33,11 +33,11 @@ NETWORK = "tenant-network"
 ANNOUNCED = "tenant-announced"
 LINK = "tenant-link"
 
-Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,49}$")]
+Slug = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,49}\Z")]
 # What NetBox takes as a name, on one line.
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Reference = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}$")]
-Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
+Reference = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,39}\Z")]
+Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 Count = Annotated[int, msgspec.Meta(ge=1, le=200)]
 Asn = Annotated[int, msgspec.Meta(ge=1, le=4_294_967_294)]
 
@@ -55,7 +55,7 @@ class Contact(Part, frozen=True, kw_only=True):
     name: Name
     role: Slug
     email: Text = ""
-    phone: Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    phone: Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[^\x00-\x1f\x7f]*\Z")] = ""
     title: Name | None = None
 
 

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "files": {"errors"},
     "process": set(),
     "lazy": set(),
+    "strict": {"errors"},
     "model": {"errors"},
     "netbox": {"model"},
     "checks": {"model"},
@@ -26,7 +27,7 @@ MAY_IMPORT = {
     "run": {"model", "netbox", "checks", "fabric", "plan", "drivers", "lab", "report"},
     "tasks": {"model", "netbox", "checks", "fabric", "plan", "drivers", "lab", "report", "run"},
 }
-EVERYWHERE = {"errors", "settings", "files", "process", "lazy"}
+EVERYWHERE = {"errors", "settings", "files", "process", "lazy", "strict"}
 
 
 def imports_of(path: Path) -> set[str]:

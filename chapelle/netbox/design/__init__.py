@@ -5,8 +5,7 @@ from typing import Any
 
 import msgspec
 
-from chapelle.netbox.design import yaml_file
-from chapelle.netbox.design.convert import Mistake, convert
+from chapelle import strict
 from chapelle.netbox.design.problems import DesignError, Problem
 from chapelle.netbox.design.schema import Design
 
@@ -31,18 +30,8 @@ def load(path: Path) -> Design:
     problems: list[Problem] = []
     parts: dict[str, Any] = {}
     for field in msgspec.structs.fields(Design):
-        read = yaml_file.read(path / f"{field.name}.yml")
-        problems += read.problems
-        if read.problems and read.values is None:
-            continue
-        mistakes: list[Mistake] = []
-        parts[field.name] = convert(read.values, field.type, "", mistakes)
-        known = {problem.path for problem in read.problems}
-        problems += [
-            Problem(f"{field.name}.yml", where, expected, found, _line(read.lines, where))
-            for where, expected, found in mistakes
-            if where not in known
-        ]
+        parts[field.name], found = strict.read(path / f"{field.name}.yml", field.type)
+        problems += found
     problems += [
         Problem(stray.name, "", "one of " + ", ".join(f"{name}.yml" for name in FILES), stray.name)
         for stray in sorted(path.glob("*.y*ml"))
@@ -51,13 +40,3 @@ def load(path: Path) -> Design:
     if problems:
         raise DesignError(problems)
     return Design(**parts)
-
-
-def _line(lines: dict[str, int], path: str) -> int | None:
-    """The line of the path, or of the nearest thing around it that stands in the file."""
-    while path:
-        if path in lines:
-            return lines[path]
-        cut = max(path.rfind("."), path.rfind("["))
-        path = path[:cut] if cut > 0 else ""
-    return lines.get("")

@@ -1,17 +1,18 @@
-"""Read one YAML file: plain values, the line of each, and every duplicate key as a problem.
+"""Reads one YAML file: plain values, the line of each, and every duplicate key as a problem.
 
 PyYAML's own loader keeps the last of two equal keys and forgets lines, so the tree of nodes is
 walked here instead. Only what JSON can say is accepted, and aliases that contain themselves are
 refused.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import yaml
 
-from chapelle.netbox.design.problems import Problem
+from chapelle.strict.problems import Problem
 
 _PLAIN_TAGS = {
     "tag:yaml.org,2002:null",
@@ -20,6 +21,7 @@ _PLAIN_TAGS = {
     "tag:yaml.org,2002:float",
     "tag:yaml.org,2002:str",
 }
+_TIMESTAMP = "tag:yaml.org,2002:timestamp"
 
 
 class YamlFile(msgspec.Struct, frozen=True):
@@ -29,9 +31,23 @@ class YamlFile(msgspec.Struct, frozen=True):
     lines: dict[str, int]
     problems: list[Problem]
 
+    def line(self, path: str) -> int | None:
+        """The line of the path, or of the nearest thing around it that stands in the file."""
+        while path:
+            if path in self.lines:
+                return self.lines[path]
+            cut = max(path.rfind("."), path.rfind("["))
+            path = path[:cut] if cut > 0 else ""
+        return self.lines.get("")
 
-def read(path: Path) -> YamlFile:
-    """Read the file. What is wrong with it is in `problems`, and `values` is then incomplete."""
+
+def read(path: Path, *, dates: bool = False) -> YamlFile:
+    """Read the file. What is wrong with it is in `problems`, and `values` is then incomplete.
+
+    Arguments:
+        path: the file.
+        dates: take a date or a time that is not quoted for the text that stands there.
+    """
     name = path.name
     try:
         text = path.read_text(encoding="utf-8")
@@ -49,7 +65,7 @@ def read(path: Path) -> YamlFile:
         return _failed(Problem(name, "", "YAML", str(error).replace("\n", " ")))
     if node is None:
         return _failed(Problem(name, "", "a mapping of settings", "an empty file"))
-    walk = _Walk(name)
+    walk = _Walk(name, _PLAIN_TAGS | {_TIMESTAMP} if dates else _PLAIN_TAGS)
     values = walk.value(node, "")
     return YamlFile(values, walk.lines, walk.problems)
 
@@ -61,8 +77,9 @@ def _failed(problem: Problem) -> YamlFile:
 class _Walk:
     """Turns the tree of nodes into values and remembers lines and problems."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, tags: Collection[str]) -> None:
         self.file = file
+        self.tags = tags
         self.lines: dict[str, int] = {}
         self.problems: list[Problem] = []
         self._open: list[yaml.Node] = []
@@ -101,10 +118,12 @@ class _Walk:
         return values
 
     def _scalar(self, node: yaml.Node, path: str, line: int) -> Any:
-        if node.tag not in _PLAIN_TAGS:
+        if node.tag not in self.tags:
             kind = node.tag.rpartition(":")[2]
             self._problem(path, "text, a number, true, false or null", f"a YAML {kind}", line)
             return None
+        if node.tag == _TIMESTAMP:
+            return node.value
         try:
             return self._scalars.construct_object(node)
         except (ValueError, yaml.YAMLError) as error:

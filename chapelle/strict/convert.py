@@ -4,6 +4,7 @@ msgspec stops at the first mistake; here each field of each part is converted by
 file's mistakes are all shown at once.
 """
 
+import datetime
 import types
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -18,7 +19,9 @@ _WORDS: dict[Any, str] = {
     str: "text",
     bool: "true or false",
     list: "a list",
+    tuple: "a list",
     dict: "a mapping",
+    datetime.date: "a day such as 2027-03-31",
     type(None): "null",
 }
 
@@ -32,6 +35,8 @@ def convert(value: Any, wanted: Any, path: str, mistakes: list[Mistake]) -> Any:
         return _union(value, wanted, path, mistakes)
     if origin is list:
         return _list(value, get_args(wanted)[0], path, mistakes)
+    if origin is tuple and get_args(wanted)[1:] == (...,):
+        return tuple(_list(value, get_args(wanted)[0], path, mistakes))
     if origin is dict:
         return _dict(value, get_args(wanted)[1], path, mistakes)
     try:
@@ -109,7 +114,9 @@ def shown(value: Any) -> str:
     if isinstance(value, dict | list):
         return _WORDS[type(value)]
     text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    if len(text) <= 80:
+        return text
+    return f"{text[:77]}... ({len(value)} characters)" if isinstance(value, str) else f"{text[:77]}..."
 
 
 def describe(wanted: Any) -> str:
