@@ -27,6 +27,10 @@ EDGE_PORT = "et{}"
 EDGE_GROUP = "handoff"
 EDGE_MANAGEMENT = "mgmt"
 
+# The rack role of what is to be let, and the status of a rack that nobody has.
+TO_LET = "to-let"
+AVAILABLE = "available"
+
 # IPAM roles of a tenant's prefixes: behind the switches' gateway, announced by the tenant itself,
 # and between its equipment and a switch.
 NETWORK = "tenant-network"
@@ -215,6 +219,8 @@ def edge_name(slug: str, aisle: str) -> str:
 class Option(Part, frozen=True, kw_only=True):
     """One way to give a tenant what it asks for: racks by name, and units where it asks for those.
 
+    The units do not hold its edge: that has the highest free one besides.
+
     `remarks` say what speaks for it and against it, the weightiest first.
     """
 
@@ -224,14 +230,22 @@ class Option(Part, frozen=True, kw_only=True):
 
 
 class Refused(Part, frozen=True, kw_only=True):
-    """Why something cannot be offered: `subject` is a rack, an aisle, or the request."""
+    """Why something cannot be offered: `subject` is a rack, an aisle, or the request.
+
+    Where several racks have one reason, they are named in `racks`, and `subject` counts them.
+    """
 
     subject: str
     reason: str
+    racks: tuple[str, ...] = ()
 
 
 class Answer(Part, frozen=True, kw_only=True):
-    """All that can be offered, best first, and the reason for each "no"."""
+    """All that can be offered, best first, and the reason for each "no".
+
+    Where nothing can be, `changes` are what would make it possible, each by itself.
+    """
 
     options: tuple[Option, ...]
     refused: tuple[Refused, ...] = ()
+    changes: tuple[str, ...] = ()

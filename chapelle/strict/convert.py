@@ -33,10 +33,9 @@ def convert(value: Any, wanted: Any, path: str, mistakes: list[Mistake]) -> Any:
         return _struct(value, wanted, path, mistakes)
     if origin in (Union, types.UnionType):
         return _union(value, wanted, path, mistakes)
-    if origin is list:
-        return _list(value, get_args(wanted)[0], path, mistakes)
-    if origin is tuple and get_args(wanted)[1:] == (...,):
-        return tuple(_list(value, get_args(wanted)[0], path, mistakes))
+    if origin is list or get_args(wanted)[1:] == (...,):
+        found = _list(value, get_args(wanted)[0], path, mistakes)
+        return found if origin is list else tuple(found)
     if origin is dict:
         return _dict(value, get_args(wanted)[1], path, mistakes)
     try:
@@ -116,7 +115,9 @@ def shown(value: Any) -> str:
     text = repr(value)
     if len(text) <= 80:
         return text
-    return f"{text[:77]}... ({len(value)} characters)" if isinstance(value, str) else f"{text[:77]}..."
+    return (
+        f"{text[:77]}... ({len(value)} characters)" if isinstance(value, str) else f"{text[:77]}..."
+    )
 
 
 def describe(wanted: Any) -> str:

@@ -13,13 +13,14 @@ from chapelle.tasks import (
     rolling,
     runs,
     snapshot,
+    tenant,
 )
 
 
 def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
-    for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs):
+    for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs, tenant):
         top.add_collection(Collection.from_module(noun))
     top.add_task(check.check)
     top.add_task(rolling.reboot)

@@ -107,6 +107,17 @@ def carried(device: Device, alive: Collection[bool]) -> str:
     return "supplies" if device.draw > capacity else ""
 
 
+def per_ampere(dc: Datacentre, stated: Stated, feed: r.PowerFeed) -> float:
+    """Watts for each ampere on one phase of the feed, the power factor taken in."""
+    volts = abs(feed.voltage or 0) * _factor(dc, stated, feed)
+    return volts / math.sqrt(3) if feed.phase == "three-phase" else volts
+
+
+def _factor(dc: Datacentre, stated: Stated, feed: r.PowerFeed) -> float:
+    panel = dc.power_panels.get(feed.power_panel)
+    return 1.0 if feed.supply == "dc" or not panel else stated.of(panel.site).power_factor
+
+
 class _Builder:
     """Makes the nodes in an order in which parents come first."""
 
@@ -197,11 +208,8 @@ class _Builder:
             return None
         phases = math.sqrt(3) if feed.phase == "three-phase" else 1.0
         usable = (100 if feed.max_utilization is None else feed.max_utilization) / 100
-        return abs(feed.voltage) * feed.amperage * phases * usable * self._factor(feed)
-
-    def _factor(self, feed: r.PowerFeed) -> float:
-        panel = self.dc.power_panels.get(feed.power_panel)
-        return 1.0 if feed.supply == "dc" or not panel else self.stated.of(panel.site).power_factor
+        factor = _factor(self.dc, self.stated, feed)
+        return abs(feed.voltage) * feed.amperage * phases * usable * factor
 
     def _port(self, port: r.PowerPort) -> int:
         """A power port: the inlet of a PDU, or a cord of a device."""
@@ -323,9 +331,7 @@ class _Builder:
         while node is not None:
             element = self.elements[node]
             if element.kind == "feed":
-                feed = self.dc.power_feeds[element.ref.id]
-                volts = abs(feed.voltage or 0) * self._factor(feed)
-                return volts / math.sqrt(3) if feed.phase == "three-phase" else volts
+                return per_ampere(self.dc, self.stated, self.dc.power_feeds[element.ref.id])
             node = next(iter(self.parents[node]), None)
         return None
 

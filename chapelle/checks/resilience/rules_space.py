@@ -11,7 +11,7 @@ from chapelle.model.finding import ObjectRef
 from chapelle.model.status import OUT_OF_SERVICE
 
 # Kilograms. Source: NetBox 4.7, dcim.choices, WeightUnitChoices.
-_KILOGRAMS = {"kg": 1.0, "g": 0.001, "lb": 0.45359237, "oz": 0.028349523125}
+KILOGRAMS = {"kg": 1.0, "g": 0.001, "lb": 0.45359237, "oz": 0.028349523125}
 
 
 def overlaps(subject: Subject) -> Iterator[Fault]:
@@ -25,9 +25,9 @@ def weights(subject: Subject) -> Iterator[Fault]:
     for device in subject.dc.content.devices:
         kind = subject.dc.device_types.get(device.device_type)
         if device.rack and kind and kind.weight and device.status not in OUT_OF_SERVICE:
-            heavy[device.rack] += kind.weight * _KILOGRAMS.get(kind.weight_unit or "kg", 1.0)
+            heavy[device.rack] += kind.weight * KILOGRAMS.get(kind.weight_unit or "kg", 1.0)
     for rack in subject.dc.content.racks:
-        most = (rack.max_weight or 0) * _KILOGRAMS.get(rack.weight_unit or "kg", 1.0)
+        most = (rack.max_weight or 0) * KILOGRAMS.get(rack.weight_unit or "kg", 1.0)
         if most and heavy[rack.id] > most:
             yield Fault(
                 objects=(_rack_ref(rack),),

@@ -1,0 +1,1 @@
+"""Judges of what tenants ask for, have, and may not reach."""
