@@ -3,6 +3,7 @@
 from invoke import Collection
 
 from chapelle.tasks import (
+    capacity,
     check,
     fabric,
     lab,
@@ -23,6 +24,7 @@ def namespace() -> Collection:
     for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs, tenant):
         top.add_collection(Collection.from_module(noun))
     top.add_task(check.check)
+    top.add_task(capacity.capacity)
     top.add_task(rolling.reboot)
     top.add_task(rolling.patch)
     return top

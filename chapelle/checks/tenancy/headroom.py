@@ -68,7 +68,7 @@ class Headroom:
         self._cases: dict[int, set[int]] = {node: {0} for node in self._shared}
         self._lose_each()
         self._rows: dict[tuple[tuple[int, ...], ...], tuple[Row, ...]] = {}
-        for entries in {self._entries(sides) for sides in racks}:
+        for entries in {self.entries(sides) for sides in racks}:
             above = self._all_above(node for nodes in entries for node in nodes)
             for node in above:
                 self._cases[node].update(other + 1 for other in above)
@@ -95,9 +95,23 @@ class Headroom:
                 pending += self._plant.power.parents[node]
         return found & self._shared
 
+    def above(self, sides: tuple[Side, ...]) -> set[Element]:
+        """The shared elements that feed these sides, or may."""
+        nodes = self._all_above(node for nodes in self.entries(sides) for node in nodes)
+        return {self._plant.power.elements[node] for node in nodes}
+
+    def strains(self) -> Iterator[list[Strain]]:
+        """What each shared element carries before anything is added: now, then in each case."""
+        for node in sorted(self._shared):
+            yield [
+                self.strain((case, node), 0.0)
+                for case in sorted(self._cases[node])
+                if node not in self._dead[case]
+            ]
+
     def rows(self, sides: tuple[Side, ...]) -> tuple[Row, ...]:
         """All that carries some of what is drawn from these sides, in each case that matters."""
-        entries = self._entries(sides)
+        entries = self.entries(sides)
         if entries not in self._rows:
             limits = self._plant.power.limits
             above = self._all_above(node for nodes in entries for node in nodes)
@@ -110,7 +124,7 @@ class Headroom:
             self._rows[entries] = tuple((p, share, self._room(p)) for p, share in shares.items())
         return self._rows[entries]
 
-    def _entries(self, sides: tuple[Side, ...]) -> tuple[tuple[int, ...], ...]:
+    def entries(self, sides: tuple[Side, ...]) -> tuple[tuple[int, ...], ...]:
         """Where these sides hang on what racks share: on the same, they are alike."""
         numbers = self._plant.power.numbers
         return tuple(
