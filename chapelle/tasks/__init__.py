@@ -3,6 +3,7 @@
 from invoke import Collection
 
 from chapelle.tasks import (
+    capacity,
     check,
     fabric,
     lab,
@@ -28,6 +29,7 @@ def namespace() -> Collection:
     top.collections["tenant"].add_task(tenancy_change.offboard)
     top.collections["tenant"].add_task(tenancy_isolation.isolation)
     top.add_task(check.check)
+    top.add_task(capacity.capacity)
     top.add_task(rolling.reboot)
     top.add_task(rolling.patch)
     return top

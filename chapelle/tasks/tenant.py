@@ -2,6 +2,7 @@
 
 from chapelle.errors import ExitCode, InputError
 from chapelle.tasks._command import command
+from chapelle.tasks.capacity import day_of
 from chapelle.tasks.snapshot import print_json, print_lines, read_or_take
 
 
@@ -9,6 +10,7 @@ from chapelle.tasks.snapshot import print_json, print_lines, read_or_take
     help={
         "request": "The request, such as inventory/tenants/ap-hp.yml.",
         "snapshot": "Look at this snapshot file; by default a new one is taken.",
+        "day": "As of this day, such as 2027-03-31 (default: today).",
         "options": "How many options at most (default: 5).",
         "json": "Print the answer as one JSON document.",
     }
@@ -17,6 +19,7 @@ def feasibility(
     _context: object,
     request: str,
     snapshot: str | None = None,
+    day: str | None = None,
     options: int = 5,
     json: bool = False,
 ) -> ExitCode:
@@ -25,7 +28,6 @@ def feasibility(
     Space, weight, ports, and power with any one element out, beside everything that is let. The
     best option comes first; every rack that is not offered has its reason. Nothing is written.
     """
-    import datetime
     from pathlib import Path
 
     from chapelle.checks.tenancy import feasibility as judge
@@ -40,10 +42,10 @@ def feasibility(
             expected="a whole number of at least 1",
             found=str(options),
         )
+    on = day_of(day)
     asked = requests.read(Path(request).expanduser())
     judged, _ = read_or_take(snapshot)
-    today = datetime.datetime.now(datetime.UTC).date()
-    answer = judge.answer(Datacentre(judged), asked, today, options)
+    answer = judge.answer(Datacentre(judged), asked, on, options)
     if json:
         print_json(report.answer_document(asked, answer, judged.hash))
     else:

@@ -28,6 +28,7 @@ HOW_TOS = (
     "resilience.md",
     "day-2.md",
     "reboot-and-patch.md",
+    "tenant-space.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
 ELSEWHERE = {"your-own-servers.md", "maintenance.md"}  # test_own_servers.py, test_windows.py

@@ -54,7 +54,7 @@ class Feasibility:
     def __init__(self, room: Room, request: Request) -> None:
         self.room = room
         self.request = request
-        self.headroom = Headroom(room.plant)
+        self.headroom = Headroom(room.plant, (spot.sides for spot in room.spots))
 
     def answer(self, options: int) -> Answer:
         """The options that are proven, and the reasons for each "no"."""
@@ -104,7 +104,7 @@ class Feasibility:
         """What the choice would overload, judged with all of the plant."""
         watts = self.request.space.kw_per_rack * 1000
         after = self.room.with_promises((spot, watts) for spot in found.spots)
-        return list(supply.harm(self.room.plant, after))
+        return list(supply.harm(self.room.plant, after, {spot.rack.id for spot in found.spots}))
 
     # -- what would have to change ----------------------------------------------------------------
 

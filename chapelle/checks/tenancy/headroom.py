@@ -5,7 +5,7 @@ is out. So it is enough to know, once for each two places where racks hang, what
 watts each element carries in each case.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
@@ -13,11 +13,15 @@ from chapelle.checks.resilience.loss import Plant
 from chapelle.checks.tenancy.supply import Side, too_much
 from chapelle.model.resilience import Element
 
-# An element in a case, by their numbers; a case is nothing lost (0), or the loss of an element.
+# A case and an element, by their numbers. Case 0 is as all is now; each other one is the loss of an
+# element, and has its number and one.
 type Place = tuple[int, int]
 
 # A place, the share of a rack's watts that it carries, and the watts that it can carry more.
 type Row = tuple[Place, float, float]
+
+# What is no element that racks may share; what is wrong in there is judged rack by rack.
+_INSIDE = frozenset({"pdu", "leg", "bank", "outlet", "cord"})
 
 # Watts by which a sum may be wrong.
 _ROUNDING = 1e-6
@@ -41,50 +45,91 @@ class Strain(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Headroom:
-    """What is carried in each case before anything is added."""
+    """What is carried in each case before anything is added.
 
-    def __init__(self, plant: Plant) -> None:
+    Arguments:
+        plant: the power as it is.
+        racks: the sides of each rack that may draw more.
+    """
+
+    def __init__(self, plant: Plant, racks: Iterable[tuple[Side, ...]]) -> None:
         self._plant = plant
         power = plant.power
-        kinds = [element.kind for element in power.elements]
-        feeds = {n for n, kind in enumerate(kinds) if kind == "feed"}
-        inside = {"pdu", "leg", "bank", "outlet", "cord"}
         self._shared = {
             node
-            for node, kind in enumerate(kinds)
-            if kind not in inside and (node not in feeds or len(power.children[node]) > 1)
+            for node, element in enumerate(power.elements)
+            if element.kind not in _INSIDE
+            and (element.kind != "feed" or len(power.children[node]) > 1)
         }
-        self.cases: list[Element | None] = [None]
-        self._dead: list[frozenset[int]] = [frozenset()]
-        self._loads: list[dict[int, float]] = [
-            {node: plant.state.load[node] for node in self._shared}
-        ]
-        numbers = {power.elements[node]: node for node in self._shared}
-        for element in numbers:
-            outcome = plant.lose([element])
-            loads = dict(self._loads[0])
-            for load in outcome.loads:
-                if load.element in numbers:
-                    loads[numbers[load.element]] = load.after
-            self.cases.append(element)
-            self._dead.append(plant.out([element]).nodes)
-            self._loads.append(loads)
+        self._elements = {0: None, **{node + 1: power.elements[node] for node in self._shared}}
+        self._dead: dict[int, frozenset[int]] = {0: frozenset()}
+        self._loads: dict[int, dict[int, float]] = {0: {}}
+        # For each element the cases in which it may carry more than as all is now.
+        self._cases: dict[int, set[int]] = {node: {0} for node in self._shared}
+        self._lose_each()
         self._rows: dict[tuple[tuple[int, ...], ...], tuple[Row, ...]] = {}
+        for entries in {self.entries(sides) for sides in racks}:
+            above = self._all_above(node for nodes in entries for node in nodes)
+            for node in above:
+                self._cases[node].update(other + 1 for other in above)
+
+    def _lose_each(self) -> None:
+        numbers = {self._plant.power.elements[node]: node for node in self._shared}
+        for element, number in numbers.items():
+            case = number + 1
+            loads = self._plant.lose([element]).loads
+            changed = {numbers[x.element]: x.after for x in loads if x.element in numbers}
+            for node in changed:
+                self._cases[node].add(case)
+            self._loads[case] = changed
+            self._dead[case] = self._plant.out([element]).nodes
+
+    def _all_above(self, nodes: Iterable[int]) -> set[int]:
+        """The shared elements that these nodes are, or may be fed by."""
+        found: set[int] = set()
+        pending = list(nodes)
+        while pending:
+            node = pending.pop()
+            if node not in found:
+                found.add(node)
+                pending += self._plant.power.parents[node]
+        return found & self._shared
+
+    def above(self, sides: tuple[Side, ...]) -> set[Element]:
+        """The shared elements that feed these sides, or may."""
+        nodes = self._all_above(node for nodes in self.entries(sides) for node in nodes)
+        return {self._plant.power.elements[node] for node in nodes}
+
+    def strains(self) -> Iterator[list[Strain]]:
+        """What each shared element carries before anything is added: now, then in each case."""
+        for node in sorted(self._shared):
+            yield [
+                self.strain((case, node), 0.0)
+                for case in sorted(self._cases[node])
+                if node not in self._dead[case]
+            ]
 
     def rows(self, sides: tuple[Side, ...]) -> tuple[Row, ...]:
-        """All that carries some of what is drawn from these sides, in each case."""
-        numbers = self._plant.power.numbers
-        inlets = tuple(tuple(numbers["port", port] for port in side.inlets) for side in sides)
-        key = tuple(tuple(map(self._entry, nodes)) for nodes in inlets)
-        if key not in self._rows:
+        """All that carries some of what is drawn from these sides, in each case that matters."""
+        entries = self.entries(sides)
+        if entries not in self._rows:
+            limits = self._plant.power.limits
+            above = self._all_above(node for nodes in entries for node in nodes)
             shares: dict[Place, float] = {}
-            for case in range(len(self.cases)):
-                living = [way for nodes in inlets if (way := list(self._way(case, nodes)))]
+            for case in sorted({case for node in above for case in self._cases[node]}):
+                living = [way for nodes in entries if (way := list(self._way(case, nodes)))]
                 for node in (node for way in living for node in way):
-                    if node in self._shared and self._plant.power.limits[node] is not None:
+                    if node in above and limits[node] is not None and case in self._cases[node]:
                         shares[case, node] = shares.get((case, node), 0.0) + 1 / len(living)
-            self._rows[key] = tuple((p, share, self._room(p)) for p, share in shares.items())
-        return self._rows[key]
+            self._rows[entries] = tuple((p, share, self._room(p)) for p, share in shares.items())
+        return self._rows[entries]
+
+    def entries(self, sides: tuple[Side, ...]) -> tuple[tuple[int, ...], ...]:
+        """Where these sides hang on what racks share: on the same, they are alike."""
+        numbers = self._plant.power.numbers
+        return tuple(
+            tuple(self._entry(numbers["port", port]) for port in side.inlets) for side in sides
+        )
 
     def _entry(self, node: int) -> int:
         """The first element above that racks share, from which on their ways are the same."""
@@ -102,16 +147,19 @@ class Headroom:
             nodes = self._plant.power.parents[living[0]]
 
     def _room(self, place: Place) -> float:
+        return (self._plant.power.limits[place[1]] or 0.0) - self._load(place)
+
+    def _load(self, place: Place) -> float:
         case, node = place
-        return (self._plant.power.limits[node] or 0.0) - self._loads[case][node]
+        return self._loads[case].get(node, self._plant.state.load[node])
 
     def strain(self, place: Place, more: float) -> Strain:
         """What an element carries in a case with so many watts more."""
         case, node = place
         return Strain(
             element=self._plant.power.elements[node],
-            loss=self.cases[case],
-            watts=self._loads[case][node] + more,
+            loss=self._elements[case],
+            watts=self._load(place) + more,
             limit=self._plant.power.limits[node] or 0.0,
         )
 

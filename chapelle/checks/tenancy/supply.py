@@ -208,17 +208,16 @@ class Sides:
 # -- the proof ------------------------------------------------------------------------------------
 
 
-def power_elements(plant: Plant) -> tuple[Element, ...]:
-    """All whose loss moves power: the loss of any other only takes load away."""
-    return tuple(e for e in plant.elements if e.kind not in ("switch", "patch panel"))
-
-
-def harm(before: Plant, after: Plant) -> Iterator[str]:
+def harm(before: Plant, after: Plant, racks: Collection[int]) -> Iterator[str]:
     """What is overloaded, or lost, in one plant and not in the other: now, or when anything is out.
+
+    Of other racks' feeds and PDUs none is taken out: it puts no more on anything than the panel
+    above does, which is.
 
     Arguments:
         before: as things are.
         after: with what would be promised as well.
+        racks: the ids of the racks where that is.
     """
     power = after.power
     for node, limit in enumerate(power.limits):
@@ -227,10 +226,21 @@ def harm(before: Plant, after: Plant) -> Iterator[str]:
             load, earlier = after.state.load[node], _normal(before, element)
             if earlier is None or load > earlier + 1:
                 yield too_much(element, None, load, limit)
-    for element in power_elements(after):
-        outcome = after.lose([element])
-        if not outcome.harmless:
-            yield from _more(outcome, before.lose([element]))
+    for element in after.elements:
+        if _may_harm(after, element, racks):
+            outcome = after.lose([element])
+            if not outcome.harmless:
+                yield from _more(outcome, before.lose([element]))
+
+
+def _may_harm(plant: Plant, element: Element, racks: Collection[int]) -> bool:
+    number = element.ref.id
+    if element.kind == "feed":
+        children = plant.power.children[plant.power.numbers["feed", number]]
+        return len(children) > 1 or plant.dc.power_feeds[number].rack in racks
+    if element.kind == "pdu":
+        return plant.dc.devices[number].rack in racks
+    return element.kind not in ("switch", "patch panel")
 
 
 def _normal(plant: Plant, element: Element) -> float | None:
