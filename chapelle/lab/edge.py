@@ -113,10 +113,7 @@ def _routed(handoff: Handoff) -> dict[str, str]:
         + f"[Network]\n{_QUIET}Address={session.address}\n"
         for session in handoff.sessions
     }
-    lengths = {4: 32, 6: 128}
-    owned = "".join(
-        f"Address={each}/{lengths[ipaddress.ip_address(each).version]}\n" for each in handoff.owned
-    )
+    owned = "".join(f"Address={each}\n" for each in _hosts(handoff))
     found["30-lo.network"] = f"{_HEADER}[Match]\nName=lo\n\n[Network]\n{owned}"
     return found
 
@@ -146,7 +143,7 @@ def _routing(node: Node, handoff: Handoff) -> str:
         lines.append(f" address-family ipv{version} unicast")
         lines += [
             f"  network {each}"
-            for each in handoff.announced
+            for each in (*handoff.announced, *_hosts(handoff))
             if ipaddress.ip_network(each).version == version
         ]
         for session in sessions:
@@ -154,6 +151,11 @@ def _routing(node: Node, handoff: Handoff) -> str:
             lines.append(f"  neighbor {session.peer} allowas-in 1")
         lines.append(" exit-address-family")
     return "".join(f"{line}\n" for line in lines)
+
+
+def _hosts(handoff: Handoff) -> list[str]:
+    """Its own addresses as networks of one address."""
+    return [str(ipaddress.ip_network(each)) for each in handoff.owned]
 
 
 def _version(session: Session) -> int:

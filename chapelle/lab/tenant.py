@@ -46,8 +46,8 @@ class Handoff(msgspec.Struct, frozen=True, kw_only=True):
         vlans: those of the group.
         asn: the tenant's AS number, 0 where it does not route.
         sessions: its routed ports.
-        announced: the networks that it announces.
-        owned: its own address in each of those, without length.
+        announced: the networks that it announces, as the edges in other aisles do.
+        owned: its own address in each of those, without length; it announces these apart.
     """
 
     members: tuple[str, ...] = ()
@@ -118,17 +118,20 @@ def _sessions(dc: Datacentre, interfaces: tuple[r.Interface, ...], where: str) -
     for interface in interfaces:
         peer = None if interface.mgmt_only else dc.peer_interface(interface)
         switch = dc.devices.get(peer.device) if peer else None
-        if switch is None:
+        if peer is None or switch is None:
             continue
+        facing = dc.addresses_by_interface.get(peer.id, ())
         for address in dc.addresses_by_interface.get(interface.id, ()):
             own = ipaddress.ip_interface(address.address)
-            others = [each for each in own.network if each != own.ip]
-            if len(others) != 1:
-                raise wrong("address", f"{where} {interface.name}", "a /31 or a /127", str(own))
+            others = [ipaddress.ip_interface(each.address) for each in facing]
+            peers = [each.ip for each in others if each.network == own.network]
+            if len(peers) != 1:
+                expected = f"an address of {switch.name} {peer.name} in the same network"
+                raise wrong("address", f"{where} {interface.name}", expected, str(own))
             yield Session(
                 port=interface.name,
                 address=str(own),
-                peer=str(others[0]),
+                peer=str(peers[0]),
                 peer_asn=_asn(switch, f"device {switch.name}"),
             )
 

@@ -65,7 +65,7 @@ def test_a_tenant_that_routes_speaks_bgp_with_its_own_number(aisle) -> None:
         "10.79.0.6": _asn(LEAFS[1]),
     }
     announced = json.loads(faults.run(aisle, HOUSING, "vtysh -c 'show bgp ipv4 unicast json'"))
-    assert set(announced["routes"]) == {"10.80.2.0/24"}
+    assert set(announced["routes"]) == {"10.80.2.0/24", "10.80.2.12/32"}
     assert "10.80.2.12/32" in faults.run(aisle, HOUSING, "ip -br addr show lo")
     assert not faults.run(aisle, HOSPITAL, "pgrep bgpd || :").strip()
 

@@ -1,0 +1,163 @@
+"""The command `tenant.accept` from beginning to end.
+
+NetBox -> the tenant's lines -> yes -> lock -> links, lines, leafs lost, power, isolation, meters
+       -> evidence on disk -> statuses in NetBox
+
+When nothing failed, the tenant's edges become `active` in NetBox. What could not be measured does
+not stand in the way: the evidence says it, and whoever signs reads it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from chapelle import process
+from chapelle.checks.tenancy.acceptance.links import edges
+from chapelle.errors import InputError
+from chapelle.model import records as r
+from chapelle.model.acceptance import Acceptance
+from chapelle.model.status import check_transition
+from chapelle.netbox import lock
+from chapelle.netbox.writeback import Writer
+from chapelle.report.acceptance import summary
+from chapelle.run import prepare
+from chapelle.run.filing import new_id
+from chapelle.run.prepare import Scene
+from chapelle.run.tenancy import evidence
+from chapelle.run.tenancy.examine import Examination, Wish
+from chapelle.run.tenancy.lines import tenant as tenant_of
+from chapelle.settings import Settings
+
+type Say = Callable[[str], None]
+# Asked before ports are shut, with what is to happen, a line for each switch; raises for a no.
+type Confirm = Callable[[list[str]], None]
+
+STAGED, ACTIVE = "staged", "active"
+DRY_RUN = "not measured: a dry run shuts no port"
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """An acceptance, and where its evidence is; nowhere after a dry run."""
+
+    acceptance: Acceptance
+    folder: Path | None = None
+
+
+def accept(
+    settings: Settings, wish: Wish, say: Say, confirm: Confirm, *, dry_run: bool = True
+) -> Done:
+    """Examine what a tenant is handed over, keep the evidence, and tell NetBox.
+
+    Arguments:
+        settings: this installation.
+        wish: what the operator asks for.
+        say: told what happens.
+        confirm: asked before ports are shut.
+        dry_run: nothing is changed anywhere: no port is shut, nothing is written.
+
+    Raises:
+        InputError: there is no such tenant, it has no lines, or NetBox's content is wrong.
+        RefusedError: the answer is no, or an edge has a status that nobody may change.
+        LockedError: somebody is at work in one of the aisles.
+        ChapelleError: NetBox cannot be read or written.
+    """
+    if not dry_run:
+        prepare.netbox(settings, say)
+    scene = prepare.scene(settings, say)
+    tenant = tenant_of(scene.dc, wish.tenant)
+    run, started = new_id(), time.time()
+    if dry_run and not wish.loss:
+        wish = msgspec.structs.replace(wish, loss=DRY_RUN)
+    if not dry_run:
+        _start(settings, scene, tenant, say)
+    examination = Examination(settings, scene, tenant, wish, run=run, say=say)
+    _require_fit(scene, tenant, examination)
+    if not wish.loss:
+        confirm(_to_be_shut(examination))
+    with _held(settings, examination, tenant, run, say, dry_run=dry_run):
+        examination.links()
+        examination.measure()
+        examination.losses()
+        examination.premises()
+        made = Acceptance(
+            tenant=tenant.slug,
+            name=tenant.name,
+            run=run,
+            owner=process.owner(),
+            target=settings.target,
+            snapshot=scene.dc.snapshot.hash,
+            commit=scene.commit,
+            started=started,
+            finished=time.time(),
+            evidence=tuple(examination.evidence),
+        )
+        if dry_run:
+            return Done(acceptance=made)
+        folder = evidence.keep(settings, made, scene.dc.snapshot)
+        _write_back(settings, scene, tenant, made)
+    return Done(acceptance=made, folder=folder)
+
+
+def _start(settings: Settings, scene: Scene, tenant: r.Tenant, say: Say) -> None:
+    """In the lab, see that the tenant's edges run that can be reached."""
+    names = [d.name or "" for d in edges(scene.dc, tenant) if d.oob_ip]
+    prepare.hosts(settings, scene.dc, names, say)
+
+
+def _require_fit(scene: Scene, tenant: r.Tenant, examination: Examination) -> None:
+    found = edges(scene.dc, tenant)
+    if not examination.lines:
+        raise InputError(
+            f"{tenant.name} has no lines that could be accepted.",
+            where=f"tenant {tenant.slug} in NetBox",
+            expected="devices of role tenant-edge that are cabled to switches",
+            found=f"{len(found)} such devices, with no cable to a switch",
+            remedy="invoke tenant.onboard first",
+        )
+    for device in found:
+        if device.status not in {STAGED, ACTIVE}:
+            check_transition(device.name or "", device.status, STAGED)
+
+
+def _to_be_shut(examination: Examination) -> list[str]:
+    ports: dict[str, list[str]] = {}
+    for line in examination.lines:
+        ports.setdefault(line.switch, []).append(line.switch_port)
+    return [f"{switch}: {', '.join(sorted(found))}" for switch, found in sorted(ports.items())]
+
+
+@contextmanager
+def _held(
+    settings: Settings,
+    examination: Examination,
+    tenant: r.Tenant,
+    run: str,
+    say: Say,
+    *,
+    dry_run: bool,
+) -> Iterator[None]:
+    """Hold the lock of the tenant's aisles; a dry run needs none."""
+    if dry_run:
+        yield
+        return
+    slugs = [f"aisle-{number}" for number in examination.aisles]
+    with lock.hold(settings, slugs, run=run, reason=f"accept {tenant.slug}", say=say):
+        yield
+
+
+def _write_back(settings: Settings, scene: Scene, tenant: r.Tenant, made: Acceptance) -> None:
+    """Tell NetBox what came of it: each edge becomes `active` when nothing failed."""
+    writer = Writer(settings, patience=settings.netbox_patience)
+    kind = "success" if made.accepted else "danger"
+    text = f"chapelle: {summary(made)}\n\n- run `{made.run}`\n- commit `{made.commit[:12]}`"
+    for device in edges(scene.dc, tenant):
+        name = device.name or ""
+        writer.journal(device.id, text, kind)
+        if not made.accepted or device.status == ACTIVE:
+            continue
+        if device.status != STAGED:
+            writer.set_status(device.id, name, device.status, STAGED, run=made.run)
+        writer.set_status(device.id, name, STAGED, ACTIVE, run=made.run)
