@@ -113,16 +113,13 @@ def _routed(handoff: Handoff) -> dict[str, str]:
         + f"[Network]\n{_QUIET}Address={session.address}\n"
         for session in handoff.sessions
     }
-    owned = "".join(f"Address={each}\n" for each in _hosts(handoff))
+    owned = "".join(f"Address={ipaddress.ip_network(each)}\n" for each in handoff.owned)
     found["30-lo.network"] = f"{_HEADER}[Match]\nName=lo\n\n[Network]\n{owned}"
     return found
 
 
 def _routing(node: Node, handoff: Handoff) -> str:
-    """FRRouting's part: it tells what it has, and takes what it is told.
-
-    What the edge in another aisle announces has this AS number in its path, and is taken as well.
-    """
+    """FRRouting's part: it tells what it has, and takes what it is told."""
     lines = [
         f"frr defaults {PROFILE}",
         f"hostname {node.name}",
@@ -143,19 +140,12 @@ def _routing(node: Node, handoff: Handoff) -> str:
         lines.append(f" address-family ipv{version} unicast")
         lines += [
             f"  network {each}"
-            for each in (*handoff.announced, *_hosts(handoff))
+            for each in handoff.announced
             if ipaddress.ip_network(each).version == version
         ]
-        for session in sessions:
-            lines.append(f"  neighbor {session.peer} activate")
-            lines.append(f"  neighbor {session.peer} allowas-in 1")
+        lines += [f"  neighbor {session.peer} activate" for session in sessions]
         lines.append(" exit-address-family")
     return "".join(f"{line}\n" for line in lines)
-
-
-def _hosts(handoff: Handoff) -> list[str]:
-    """Its own addresses as networks of one address."""
-    return [str(ipaddress.ip_network(each)) for each in handoff.owned]
 
 
 def _version(session: Session) -> int:

@@ -18,6 +18,9 @@ from chapelle.model.tenancy import ANNOUNCED, EDGE_GROUP
 # An edge's address in a network of its tenant's: this, and the number of its aisle.
 FIRST_HOST = 10
 
+# The longest prefix of a part of a network that switches take (docs/fabric-configuration.md).
+_LONGEST = {4: 28, 6: 64}
+
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -46,8 +49,9 @@ class Handoff(msgspec.Struct, frozen=True, kw_only=True):
         vlans: those of the group.
         asn: the tenant's AS number, 0 where it does not route.
         sessions: its routed ports.
-        announced: the networks that it announces, as the edges in other aisles do.
-        owned: its own address in each of those, without length; it announces these apart.
+        announced: what it announces: whole networks, as the edges in other aisles do, and of each
+            the part of its own aisle.
+        owned: its own address in each network, without length.
     """
 
     members: tuple[str, ...] = ()
@@ -73,14 +77,15 @@ def handoff(dc: Datacentre, device: r.Device) -> Handoff:
     members = [i.name for i in interfaces if group and i.lag == group.id]
     vlans = [dc.vlans[i] for i in (group.tagged_vlans if group else ()) if i in dc.vlans]
     sessions = tuple(_sessions(dc, interfaces, where))
-    announced = _announced(dc, device, interfaces) if sessions else ()
+    networks = _announced(dc, device, interfaces) if sessions else ()
+    parts = [_part(network, int(aisle), len(dc.aisles)) for network in networks]
     return Handoff(
         members=tuple(sorted(members)),
         vlans=tuple(_vlan(dc, v, int(aisle), where) for v in sorted(vlans, key=lambda v: v.vid)),
         asn=_asn(device, where) if sessions else 0,
         sessions=sessions,
-        announced=announced,
-        owned=tuple(host(each, int(aisle), where).partition("/")[0] for each in announced),
+        announced=tuple(dict.fromkeys((*networks, *parts))),
+        owned=tuple(host(part, int(aisle), where).partition("/")[0] for part in parts),
     )
 
 
@@ -99,6 +104,17 @@ def host(prefix: str, aisle: int, where: str) -> str:
     if number < 2:
         raise wrong("network of a tenant", where, "room for an address an aisle", prefix)
     return f"{network[number]}/{network.prefixlen}"
+
+
+def _part(prefix: str, aisle: int, aisles: int) -> str:
+    """The part of a network that is in an aisle; all of it where it is too small to be parted."""
+    network = ipaddress.ip_network(prefix)
+    bits = (aisles - 1).bit_length()
+    if network.prefixlen + bits > _LONGEST[network.version] or not 1 <= aisle <= aisles:
+        return prefix
+    size = 1 << (network.max_prefixlen - network.prefixlen - bits)
+    first = network.network_address + (aisle - 1) * size
+    return f"{first}/{network.prefixlen + bits}"
 
 
 def _vlan(dc: Datacentre, vlan: r.VLAN, aisle: int, where: str) -> Vlan:

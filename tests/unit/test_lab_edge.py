@@ -1,15 +1,16 @@
 """What the lab plays on a tenant's edge: addresses by one rule, and files for either hand-off."""
 
 import pytest
+import tenants
 from fabric_datacentre import added, datacentre, edited, find, machine, port
 from reference import content
 
 from chapelle.errors import InputError
-from chapelle.lab import edge, spec
+from chapelle.lab import edge, spec, tenant
 from chapelle.lab.tenant import host
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.tenancy import EDGE, EDGE_GROUP
+from chapelle.model.tenancy import ANNOUNCED, EDGE, EDGE_GROUP
 
 NAME = "edge-ap-hp-a1"
 
@@ -85,3 +86,18 @@ def test_an_edge_that_nobody_can_log_in_to_is_no_node() -> None:
     with pytest.raises(InputError, match="address"):
         spec.node(dc, NAME)
     assert spec.edges(with_edge()) == [NAME]
+
+
+def test_a_tenant_that_routes_announces_its_networks_and_the_part_of_each_aisle() -> None:
+    dc = tenants.datacentre("paris-habitat")
+    handoff = tenant.handoff(dc, dc.device("edge-paris-habitat-a3"))
+    whole = [p.prefix for p in dc.content.prefixes if p.role == _announced(dc)]
+    assert len(whole) == 2
+    assert handoff.announced[:2] == tuple(whole)
+    assert all(each.endswith(".128/26") for each in handoff.announced[2:])
+    assert [each.rpartition(".")[2] for each in handoff.owned] == ["141", "141"]
+    assert {session.port for session in handoff.sessions} == {"et1", "et2"}
+
+
+def _announced(dc: Datacentre) -> int:
+    return next(role.id for role in dc.content.roles if role.slug == ANNOUNCED)
