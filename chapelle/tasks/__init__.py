@@ -13,6 +13,7 @@ from chapelle.tasks import (
     rolling,
     runs,
     snapshot,
+    tenancy_accept,
     tenancy_change,
     tenant,
 )
@@ -25,6 +26,7 @@ def namespace() -> Collection:
         top.add_collection(Collection.from_module(noun))
     top.collections["tenant"].add_task(tenancy_change.onboard)
     top.collections["tenant"].add_task(tenancy_change.offboard)
+    top.collections["tenant"].add_task(tenancy_accept.accept)
     top.add_task(check.check)
     top.add_task(rolling.reboot)
     top.add_task(rolling.patch)

@@ -16,6 +16,7 @@ import msgspec
 
 from chapelle import process
 from chapelle.checks.tenancy.acceptance.links import edges
+from chapelle.checks.tenancy.acceptance.premises import feeds, racks
 from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.acceptance import Acceptance
@@ -74,13 +75,14 @@ def accept(
     if not dry_run:
         _start(settings, scene, tenant, say)
     examination = Examination(settings, scene, tenant, wish, run=run, say=say)
-    _require_fit(scene, tenant, examination)
+    _require_fit(scene, tenant, examination, wish)
     if not wish.loss:
         confirm(_to_be_shut(examination))
     with _held(settings, examination, tenant, run, say, dry_run=dry_run):
         examination.links()
         examination.measure()
         examination.losses()
+        examination.isolation()
         examination.premises()
         made = Acceptance(
             tenant=tenant.slug,
@@ -107,7 +109,7 @@ def _start(settings: Settings, scene: Scene, tenant: r.Tenant, say: Say) -> None
     prepare.hosts(settings, scene.dc, names, say)
 
 
-def _require_fit(scene: Scene, tenant: r.Tenant, examination: Examination) -> None:
+def _require_fit(scene: Scene, tenant: r.Tenant, examination: Examination, wish: Wish) -> None:
     found = edges(scene.dc, tenant)
     if not examination.lines:
         raise InputError(
@@ -120,6 +122,14 @@ def _require_fit(scene: Scene, tenant: r.Tenant, examination: Examination) -> No
     for device in found:
         if device.status not in {STAGED, ACTIVE}:
             check_transition(device.name or "", device.status, STAGED)
+    known = {f.name for rack in racks(scene.dc, tenant) for f in feeds(scene.dc, rack)}
+    if strange := sorted(wish.readings.keys() - known):
+        raise InputError(
+            "A reading is of no feed of this tenant's racks.",
+            where="the command line: --meter",
+            expected=f"feeds such as {', '.join(sorted(known)[:2]) or '(there are none)'}",
+            found=", ".join(strange),
+        )
 
 
 def _to_be_shut(examination: Examination) -> list[str]:

@@ -16,6 +16,7 @@ from chapelle.checks.tenancy.acceptance import links as links_of
 from chapelle.checks.tenancy.acceptance import premises
 from chapelle.checks.tenancy.acceptance.line import Agreed
 from chapelle.checks.tenancy.acceptance.loss import SOON, Loss
+from chapelle.checks.tenancy.isolation import prove
 from chapelle.errors import ChapelleError
 from chapelle.model import records as r
 from chapelle.model.acceptance import FAILED, NOT_MEASURED, Evidence, Line, Pings
@@ -219,6 +220,13 @@ class Examination:
             return None
 
     # -- what needs no switch ---------------------------------------------------------------------
+
+    def isolation(self) -> None:
+        """Prove that nobody reaches anybody."""
+        self._say("proving isolation")
+        proof = prove(self._scene.dc)
+        how = f"proof from intent, of {proof.switches} switches (invoke tenant.isolation)"
+        self._note(premises.isolation(proof.leaks, len(proof.paths), how, proof.unread))
 
     def premises(self) -> None:
         """Judge power and meters."""
