@@ -9,7 +9,7 @@ from test_lab import states, traces
 from test_lab_switches import neighbours, until
 
 from chapelle import lab
-from chapelle.lab import faults, spec
+from chapelle.lab import faults, spec, tenant
 
 pytestmark = pytest.mark.lab
 
@@ -51,29 +51,29 @@ def test_what_comes_by_management_goes_by_management_and_nothing_else_does(aisle
 
 
 def test_leafs_and_edges_see_each_other_on_the_ports_of_netbox(aisle) -> None:
-    for leaf, port in zip(LEAFS, ("et1", "et2"), strict=True):
-        wanted = {("swp1", HOSPITAL, port), ("swp2", HOUSING, port), ("swp3", WATER, port)}
+    known = lab.read(aisle)
+    assert known is not None
+    for leaf in LEAFS:
+        ends = [pair for c in known.cables for pair in ((c.a, c.b), (c.b, c.a))]
+        wanted = {(near.port, far.node, far.port) for near, far in ends if near.node == leaf}
+        assert {system for _, system, _ in wanted} == set(EDGES), wanted
         assert until(60, lambda one=leaf, all_=wanted: neighbours(aisle, one) >= all_), leaf
 
 
 def test_a_tenant_that_routes_speaks_bgp_with_its_own_number(aisle) -> None:
+    dc = tenant_site.datacentre()
     text = faults.run(aisle, HOUSING, "vtysh -c 'show bgp ipv4 unicast summary json'")
     summary = json.loads(text)
-    assert summary["as"] == 4_210_000_000
-    assert {peer: each["remoteAs"] for peer, each in summary["peers"].items()} == {
-        "10.79.0.4": _asn(LEAFS[0]),
-        "10.79.0.6": _asn(LEAFS[1]),
-    }
+    assert summary["as"] == dc.device(HOUSING).custom_fields["bgp_asn"]
+    assert sorted(each["remoteAs"] for each in summary["peers"].values()) == [
+        dc.device(leaf).custom_fields["bgp_asn"] for leaf in LEAFS
+    ]
     announced = json.loads(faults.run(aisle, HOUSING, "vtysh -c 'show bgp ipv4 unicast json'"))
-    assert set(announced["routes"]) == {"10.80.2.0/24", "10.80.2.12/32"}
-    assert "10.80.2.12/32" in faults.run(aisle, HOUSING, "ip -br addr show lo")
+    handoff = tenant.handoff(dc, dc.device(HOUSING))
+    assert set(announced["routes"]) == set(handoff.announced)
+    carried = faults.run(aisle, HOUSING, "ip -br addr show lo")
+    assert all(f"{own}/32" in carried for own in handoff.owned)
     assert not faults.run(aisle, HOSPITAL, "pgrep bgpd || :").strip()
-
-
-def _asn(leaf: str) -> int:
-    number = tenant_site.datacentre().device(leaf).custom_fields["bgp_asn"]
-    assert isinstance(number, int)
-    return number
 
 
 def test_what_edges_cannot_do_here_is_said(aisle) -> None:
@@ -85,8 +85,8 @@ def test_what_edges_cannot_do_here_is_said(aisle) -> None:
 
 def test_an_edge_of_which_netbox_says_something_else_is_made_anew(aisle) -> None:
     content = tenant_site.datacentre().content
-    network = next(p for p in content.prefixes if p.prefix == "10.80.3.0/24")
-    content = edited(content, "prefixes", network, prefix="10.80.4.0/24")
+    (vlan,) = (v for v in content.vlans if v.name == "eau-de-paris-telemetry")
+    content = edited(content, "vlans", vlan, vid=3999)
     said: list[str] = []
     lab.up(aisle, datacentre(content), EDGES, said.append)
     assert f"rebuilding {WATER}: it has other handoff now" in said
