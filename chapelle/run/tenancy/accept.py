@@ -25,6 +25,7 @@ from chapelle.netbox import lock
 from chapelle.netbox.writeback import Writer
 from chapelle.report.acceptance import summary
 from chapelle.run import prepare
+from chapelle.run.fabric.connecting import connecting
 from chapelle.run.filing import new_id
 from chapelle.run.prepare import Scene
 from chapelle.run.tenancy import evidence
@@ -74,7 +75,8 @@ def accept(
         wish = msgspec.structs.replace(wish, loss=DRY_RUN)
     if not dry_run:
         _start(settings, scene, tenant, say)
-    examination = Examination(settings, scene, tenant, wish, run=run, say=say)
+    connect = connecting(settings)
+    examination = Examination(settings, scene.dc, tenant, wish, run=run, connect=connect, say=say)
     _require_fit(scene, tenant, examination, wish)
     if not wish.loss:
         confirm(_to_be_shut(examination))

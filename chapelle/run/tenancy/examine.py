@@ -20,12 +20,13 @@ from chapelle.checks.tenancy.isolation import prove
 from chapelle.errors import ChapelleError
 from chapelle.model import records as r
 from chapelle.model.acceptance import FAILED, NOT_MEASURED, Evidence, Line, Pings
+from chapelle.model.datacentre import Datacentre
 from chapelle.model.switch import Facts
 from chapelle.run.fabric import looking, survey
-from chapelle.run.fabric.connecting import connecting
+from chapelle.run.fabric.known import store_of
+from chapelle.run.fabric.order import Connect
 from chapelle.run.fabric.steps import words
 from chapelle.run.fabric.survey import Gear, Look
-from chapelle.run.prepare import Scene
 from chapelle.run.tenancy.lines import Place, lines
 from chapelle.run.tenancy.probing import Probing, Way
 from chapelle.run.tenancy.withdraw import REVERT_SECONDS, Withdrawal, withdrawn
@@ -60,35 +61,37 @@ class Examination:
 
     Arguments:
         settings: this installation.
-        scene: what NetBox says.
+        dc: what NetBox says.
         tenant: who is examined.
         wish: what the operator asks for.
         run: names the checkpoints on switches.
+        connect: opens sessions with switches.
         say: told what is examined.
     """
 
     def __init__(
         self,
         settings: Settings,
-        scene: Scene,
+        dc: Datacentre,
         tenant: r.Tenant,
         wish: Wish,
         *,
         run: str,
+        connect: Connect,
         say: Callable[[str], None],
     ) -> None:
         self._settings = settings
-        self._scene = scene
+        self._dc = dc
         self._tenant = tenant
         self._wish = wish
         self._run = run
         self._say = say
-        self._connect = connecting(settings)
-        self.lines = lines(scene.dc, tenant)
+        self._connect = connect
+        self.lines = lines(dc, tenant)
         self.evidence: list[Evidence] = []
         self._looks: dict[str, Look] = {}
         self._gears: dict[str, Gear] = {}
-        self._probing = Probing(settings, scene.dc, tenant, wish.probes)
+        self._probing = Probing(settings, dc, tenant, wish.probes)
 
     @property
     def aisles(self) -> tuple[str, ...]:
@@ -103,11 +106,12 @@ class Examination:
 
     def links(self) -> None:
         """Ask every switch of the tenant for its lines."""
-        dc = self._scene.dc
+        dc = self._dc
         names = sorted({line.switch for line in self.lines})
         self._say(f"asking {', '.join(names)}")
         self._gears = survey.gears(self._settings, dc, [dc.device(name) for name in names])
-        found = looking.look(self._settings, self._gears, facts=True, forks=looking.forks_of(None))
+        store, forks = store_of(self._settings), looking.forks_of(None)
+        found = survey.survey(self._gears, self._connect, store, forks=forks, facts=True)
         self._looks, errors = looking.parted(found)
         known = dc.devices_by_name.keys()
         for edge in links_of.edges(dc, self._tenant):
@@ -224,14 +228,13 @@ class Examination:
     def isolation(self) -> None:
         """Prove that nobody reaches anybody."""
         self._say("proving isolation")
-        proof = prove(self._scene.dc)
+        proof = prove(self._dc)
         how = f"proof from intent, of {proof.switches} switches (invoke tenant.isolation)"
         self._note(premises.isolation(proof.leaks, len(proof.paths), how, proof.unread))
 
     def premises(self) -> None:
         """Judge power and meters."""
         self._say("judging power and meters")
-        dc = self._scene.dc
-        self._note(premises.power(Plant(dc), self._tenant))
+        self._note(premises.power(Plant(self._dc), self._tenant))
         readings, owner = self._wish.readings, process.owner()
-        self._note(premises.meters(dc, self._tenant, readings, owner))
+        self._note(premises.meters(self._dc, self._tenant, readings, owner))
