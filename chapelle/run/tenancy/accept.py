@@ -8,7 +8,7 @@ not stand in the way: the evidence says it, and whoever signs reads it.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -101,7 +101,8 @@ def accept(
         if dry_run:
             return Done(acceptance=made)
         folder = evidence.keep(settings, made, scene.dc.snapshot)
-        _write_back(settings, scene, tenant, made)
+        writer = Writer(settings, patience=settings.netbox_patience)
+        write_back(writer, edges(scene.dc, tenant), made)
     return Done(acceptance=made, folder=folder)
 
 
@@ -160,12 +161,16 @@ def _held(
         yield
 
 
-def _write_back(settings: Settings, scene: Scene, tenant: r.Tenant, made: Acceptance) -> None:
-    """Tell NetBox what came of it: each edge becomes `active` when nothing failed."""
-    writer = Writer(settings, patience=settings.netbox_patience)
+def write_back(writer: Writer, devices: Iterable[r.Device], made: Acceptance) -> None:
+    """Tell NetBox what came of it: each edge becomes `active` when nothing failed.
+
+    Raises:
+        RefusedError: somebody changed an edge meanwhile; it is left as it is.
+        ChapelleError: NetBox stayed away, or refuses.
+    """
     kind = "success" if made.accepted else "danger"
     text = f"chapelle: {summary(made)}\n\n- run `{made.run}`\n- commit `{made.commit[:12]}`"
-    for device in edges(scene.dc, tenant):
+    for device in devices:
         name = device.name or ""
         writer.journal(device.id, text, kind)
         if not made.accepted or device.status == ACTIVE:
