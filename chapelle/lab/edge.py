@@ -18,6 +18,10 @@ from chapelle.model.tenancy import EDGE_GROUP
 _NETWORK = "etc/systemd/network"
 _HEADER = "# Written by the tenant, whom the lab plays.\n"
 
+# So that whoever logs in may send echo requests (icmp(7)): a full kernel sees no capabilities of
+# files, which the program would have them by.
+_SYSCTL = f"{_HEADER}net.ipv4.ping_group_range = 0 2147483647\n"
+
 # The routing table of the port for management.
 _MANAGEMENT_TABLE = 100
 
@@ -29,6 +33,7 @@ def files(node: Node) -> dict[str, File]:
     handoff = node.handoff or Handoff()
     found = {
         "etc/lldpd.d/05-install.conf": File(content=lldp(node.name)),
+        "etc/sysctl.d/05-install.conf": File(content=_SYSCTL),
         f"{_NETWORK}/05-install.network": File(content=_management(node)),
     }
     networks = _group(handoff) if node.kind == "uml" else {}

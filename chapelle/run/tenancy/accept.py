@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
-from chapelle import process
+from chapelle import lab, process
 from chapelle.checks.tenancy.acceptance.links import edges
 from chapelle.checks.tenancy.acceptance.premises import feeds, racks
-from chapelle.errors import InputError
+from chapelle.errors import HostsFailedError, InputError, RefusedError
+from chapelle.lab.spec import Kind
 from chapelle.model import records as r
 from chapelle.model.acceptance import Acceptance
 from chapelle.model.status import check_transition
@@ -107,9 +108,27 @@ def accept(
 
 
 def _start(settings: Settings, scene: Scene, tenant: r.Tenant, say: Say) -> None:
-    """In the lab, see that the tenant's edges run that can be reached."""
-    names = [d.name or "" for d in edges(scene.dc, tenant) if d.oob_ip]
-    prepare.hosts(settings, scene.dc, names, say)
+    """In the lab, see that the tenant's edges run, each of the kind that its switches are of."""
+    if settings.target != "lab":
+        return
+    known = lab.read(settings)
+    if known is None:
+        raise RefusedError(
+            "There is no lab in which anything could be accepted.",
+            expected="the tenant's switches and edges as nodes, configured by fabric.push",
+            found="no lab",
+            remedy="invoke lab.up --aisle=2 --switches --edges --kind=uml",
+        )
+    kinds: dict[str, Kind] = {}
+    for device in edges(scene.dc, tenant):
+        switches = [known.hosts.get(name) for name in scene.dc.leaf_pair(device)]
+        if device.name and device.oob_ip:
+            full = any(host is not None and host.node.kind == "uml" for host in switches)
+            kinds[device.name] = "uml" if full else "nspawn"
+    try:
+        lab.up(settings, scene.dc, sorted(kinds), say, kinds=kinds)
+    except HostsFailedError as error:
+        say(str(error))
 
 
 def _require_fit(scene: Scene, tenant: r.Tenant, examination: Examination, wish: Wish) -> None:
