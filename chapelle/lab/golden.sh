@@ -28,7 +28,7 @@ known() {
 # Roles enable what they manage.
 # shellcheck disable=SC2046
 systemctl --quiet disable $(known \
-  chrony.service frr.service lldpd.service nftables.service prometheus-node-exporter.service \
+  chrony.service frr.service iperf3.service lldpd.service nftables.service prometheus-node-exporter.service \
   smartmontools.service unattended-upgrades.service apt-daily.timer apt-daily-upgrade.timer \
   dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer ssh.socket)
 systemctl --quiet enable systemd-networkd.service ssh.service

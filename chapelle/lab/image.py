@@ -43,6 +43,8 @@ PACKAGES = (
     "unattended-upgrades",
     # what switches run, and what loads the modules of a kernel that has some
     "frr", "frr-pythontools", "kmod",
+    # what a tenant's line is measured with
+    "iperf3",
 )  # fmt: skip
 
 OPTIONS = (

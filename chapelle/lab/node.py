@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from chapelle.errors import ChapelleError
-from chapelle.lab import ca, cgroup, files, switch, uml, wires
+from chapelle.lab import ca, cgroup, edge, files, switch, uml, wires
 from chapelle.lab.ca import HostSigner
 from chapelle.lab.spec import Node
 from chapelle.lab.switch import File
@@ -54,12 +54,17 @@ def prepare(settings: Settings, node: Node, image: Path, signer: HostSigner) -> 
     accounts = {name: (image / "etc" / name).read_text() for name in ("passwd", "group", "shadow")}
     if node.is_switch:
         installed |= switch.files(node, accounts, ca.PRINCIPAL)
+    if node.handoff is not None:
+        installed |= edge.files(node)
     if node.kind == "uml":
         installed |= uml.files(node)
     owners = _owners([accounts["passwd"], *_texts(installed, "etc/passwd")])
     _write_all(home / "layer", installed, image, owners)
     if node.is_switch:
-        _finish_switch(home / "layer", owners)
+        _enable(home / "layer", switch.units())
+        _make_home(home / "layer", owners)
+    if node.handoff is not None:
+        _enable(home / "layer", edge.units(node))
     files.write(home / "installed", "")
 
 
@@ -104,11 +109,14 @@ def _own(path: Path, beneath: Path, owner: tuple[int, int]) -> None:
     os.chown(path, *owner)
 
 
-def _finish_switch(layer: Path, owners: Mapping[str, tuple[int, int]]) -> None:
-    for name, target in switch.units().items():
+def _enable(layer: Path, units: Mapping[str, str]) -> None:
+    for name, target in units.items():
         path = layer / name
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
         path.symlink_to(target)
+
+
+def _make_home(layer: Path, owners: Mapping[str, tuple[int, int]]) -> None:
     home = layer / "home" / switch.OPERATOR
     home.mkdir(parents=True, exist_ok=True, mode=0o755)
     os.chown(home, *owners[switch.OPERATOR])

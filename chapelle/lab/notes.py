@@ -11,6 +11,7 @@ import msgspec
 from chapelle.errors import ChapelleError
 from chapelle.lab import ca, files, limits, node, spec
 from chapelle.model.datacentre import Datacentre
+from chapelle.model.tenancy import EDGE
 from chapelle.settings import Settings
 
 Say = Callable[[str], None]
@@ -92,7 +93,7 @@ def retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say:
     gone = [name for name in old if name not in there]
     moved = [n for n in old if n in now and _plain(now[n]) != _plain(old[n])]
     for name in gone:
-        what = "switch" if old[name].is_switch else "server"
+        what = {spec.SERVER: "server", EDGE: "edge"}.get(old[name].role, "switch")
         say(f"removing {name}: NetBox has no such {what} any more")
     for name in moved:
         say(f"rebuilding {name}: it has other {_changed(old[name], now[name])} now")
@@ -140,11 +141,20 @@ def hosts_of(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None) -> 
 
 def not_exercised(lab: Lab) -> list[str]:
     """What of the datacentre's network the switches of this lab cannot do, one line each."""
-    switches = [h.node for h in lab.hosts.values() if h.node.is_switch and h.node.kind == "nspawn"]
-    if not switches:
-        return []
-    return [
-        f"{len(switches)} switches are containers: their routing protocols and LLDP are real, their"
-        " VLANs, VXLAN, VRFs, and bonds are not (nodes of --kind=uml have them); frames between"
-        " servers go through a plain bridge"
-    ]
+    containers = [host.node for host in lab.hosts.values() if host.node.kind == "nspawn"]
+    switches = sum(node.is_switch for node in containers)
+    edges = sum(node.role == EDGE for node in containers)
+    found = []
+    if switches:
+        found.append(
+            f"{switches} switches are containers: their routing protocols and LLDP are real, their"
+            " VLANs, VXLAN, VRFs, and bonds are not (nodes of --kind=uml have them); frames between"
+            " servers go through a plain bridge"
+        )
+    if edges:
+        found.append(
+            f"{edges} tenants' edges are containers: their cables and LLDP are real, their groups"
+            " and VLANs are not, and no frame of theirs gets through a switch (nodes of --kind=uml"
+            " have them)"
+        )
+    return found

@@ -12,6 +12,7 @@ import msgspec
 from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
+from chapelle.model.tenancy import EDGE
 
 # The bridges of a switch that stand for its data plane, and their ports to the hub.
 BRIDGE = "br-lab"
@@ -96,8 +97,8 @@ def of_server(machine: Machine) -> tuple[Port, ...]:
     return tuple(sorted(found, key=lambda port: port.name))
 
 
-def of_full_server(machine: Machine, management: r.Interface) -> tuple[Port, ...]:
-    """The ports of a server with a kernel of its own: its management port, and bare data ports."""
+def with_bare_ports(machine: Machine, management: r.Interface) -> tuple[Port, ...]:
+    """A management port, and bare data ports: of a server's full kernel, and of a tenant's edge."""
     by_id = {each.id: each for each in machine.interfaces}
     found = [Port(name=management.name, mac=management.mac_address)]
     for each in machine.data_ports:
@@ -180,6 +181,10 @@ def _prefix_behind(machine: Machine, interface: r.Interface, network: ipaddress.
     device = dc.devices.get(peer.device) if peer else None
     if peer is None or device is None:
         return ""
+    if peer.mgmt_only and dc.role_of(device) == EDGE:
+        # A tenant's is in a network of the tenant's, and not in ours.
+        managed = dc.ip_addresses.get(device.oob_ip or 0)
+        return str(network_address(managed, f"device {device.name}").network) if managed else ""
     if peer.mgmt_only:
         return str(network)
     primary = dc.primary_ip4(device)

@@ -1,4 +1,4 @@
-"""What the lab needs to know of a server or switch and of its network, taken from the model."""
+"""What the lab needs to know of a server, switch or edge and of its network, from the model."""
 
 import ipaddress
 import re
@@ -7,10 +7,11 @@ from typing import Literal
 
 import msgspec
 
-from chapelle.lab import ports
+from chapelle.lab import ports, tenant
 from chapelle.lab.ports import End, Port, wrong
 from chapelle.model import records as r
 from chapelle.model.datacentre import SERVER_ROLES, SWITCH_ROLES, Datacentre
+from chapelle.model.tenancy import EDGE
 
 TIME_SERVER = re.compile(r"time\d+\.")
 
@@ -27,10 +28,11 @@ KINDS: tuple[Kind, ...] = ("nspawn", "uml")
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A server or switch as the lab builds it.
+    """A server, switch or tenant's edge as the lab builds it.
 
     `address` has its prefix length, `gateway` has none; both are of the port `management`, which is
-    the first one if that is empty. `role` is `server`, or a switch's role in NetBox.
+    the first one if that is empty. `role` is `server`, or that of a switch or edge in NetBox;
+    `handoff` is what an edge does on its lines.
     """
 
     name: str
@@ -44,11 +46,12 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     serial: str = ""
     management: str = ""
     kind: Kind = "nspawn"
+    handoff: tenant.Handoff | None = None
 
     @property
     def is_switch(self) -> bool:
         """Whether it is a switch."""
-        return self.role != SERVER
+        return self.role not in {SERVER, EDGE}
 
     @property
     def management_port(self) -> str:
@@ -92,7 +95,7 @@ def kind(text: str) -> Kind:
 
 
 def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str] = ()) -> Node:
-    """The node for the server or switch of that name.
+    """The node for the server, switch or edge of that name.
 
     Arguments:
         dc: the datacentre.
@@ -111,7 +114,8 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str]
     role = _role(dc, device, where)
     primary = address = dc.primary_ip4(device)
     machine = ports.Machine(dc=dc, device=device, full=full if kind == "uml" else None)
-    if role == SERVER and kind == "uml":
+    bare = role == EDGE or (role == SERVER and kind == "uml")
+    if bare:
         # All of its data ports are what is tried out: it is reached as if its management controller
         # were the machine itself.
         address = dc.ip_addresses.get(device.oob_ip or 0)
@@ -121,8 +125,8 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str]
         management = ports.management(machine, address)
     if management is None:
         found = ports.of_server(machine)
-    elif role == SERVER:
-        found = ports.of_full_server(machine, management)
+    elif bare:
+        found = ports.with_bare_ports(machine, management)
     else:
         found = ports.of_switch(machine, management, interface.network)
     rack = dc.racks.get(device.rack or 0)
@@ -138,6 +142,7 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str]
         serial="" if management is None else device.serial,
         management="" if management is None else management.name,
         kind=kind,
+        handoff=tenant.handoff(dc, device) if role == EDGE else None,
     )
 
 
@@ -145,8 +150,10 @@ def _role(dc: Datacentre, device: r.Device, where: str) -> str:
     if dc.is_server(device):
         return SERVER
     role = dc.role_of(device)
+    if role == EDGE:
+        return EDGE
     if role not in SWITCH_ROLES:
-        raise wrong("role", where, "one of a server or of a switch", role)
+        raise wrong("role", where, "one of a server, switch or tenant's edge", role)
     platform = dc.platforms.get(device.platform or 0)
     if platform is None or platform.slug != SWITCH_PLATFORM:
         found = platform.slug if platform else "none"
@@ -164,7 +171,7 @@ def nodes(
 
     Arguments:
         dc: the datacentre.
-        hosts: names of servers and switches.
+        hosts: names of servers, switches and edges.
         kinds: what kind of node each is to be, by name; `nspawn` if it is not there.
         full: the names of other nodes with a kernel of their own.
 
@@ -207,8 +214,8 @@ def cables(dc: Datacentre, nodes: Iterable[Node]) -> list[Cable]:
 
 
 def names(dc: Datacentre) -> set[str]:
-    """The names of all that there can be nodes of: servers and switches."""
-    roles = {*SERVER_ROLES, *SWITCH_ROLES}
+    """The names of all that there can be nodes of: servers, switches and tenants' edges."""
+    roles = {*SERVER_ROLES, *SWITCH_ROLES, EDGE}
     return {name for name, device in dc.devices_by_name.items() if dc.role_of(device) in roles}
 
 
@@ -275,3 +282,21 @@ def switches(dc: Datacentre, *, aisle: str | None = None, rack: str | None = Non
         }
     spines = {device.name or "" for device in named if dc.role_of(device) == SPINE}
     return sorted(chosen | spines)
+
+
+def edges(dc: Datacentre, *, aisle: str | None = None, rack: str | None = None) -> list[str]:
+    """The names of the tenants' edges that stand in an aisle or rack; of all, without either.
+
+    One that has no address for management cannot be logged in to, and is left out.
+
+    Raises:
+        InputError: there is no such aisle or rack.
+    """
+    found = [d for d in dc.devices_by_name.values() if dc.role_of(d) == EDGE and d.oob_ip]
+    if aisle is not None:
+        dc.aisle(aisle)
+        found = [device for device in found if dc.aisle_number(device) == aisle]
+    if rack is not None:
+        wanted = dc.rack(rack).id
+        found = [device for device in found if device.rack == wanted]
+    return sorted(device.name for device in found if device.name)

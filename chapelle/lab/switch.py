@@ -15,6 +15,7 @@ import msgspec
 from chapelle.lab.spec import Node
 
 DAEMONS = ("bgpd", "bfdd")
+DAEMONS_FILE = "etc/frr/daemons"
 OPERATOR = "operator"
 OPERATOR_ID = 901
 # Who may use the daemons' sockets, and who may read vtysh's own configuration.
@@ -59,12 +60,9 @@ def files(node: Node, accounts: Mapping[str, str], principal: str) -> dict[str, 
     configuration = f"frr defaults {PROFILE}\nhostname {node.name}\nlog syslog informational\n"
     return {
         "etc/chapelle/serial": File(content=f"{node.serial}\n"),
-        "etc/frr/daemons": File(content=_daemons(), mode=0o640, owner="frr"),
+        DAEMONS_FILE: File(content=daemons(), mode=0o640, owner="frr"),
         "etc/frr/frr.conf": File(content=configuration, mode=0o640, owner="frr"),
-        "etc/lldpd.d/05-install.conf": File(
-            content=f"{_HEADER}configure system hostname {node.name}\n"
-            "configure lldp portidsubtype ifname\n"
-        ),
+        "etc/lldpd.d/05-install.conf": File(content=lldp(node.name)),
         "etc/sysctl.d/05-install.conf": File(content=_SYSCTL),
         "etc/ssh/sshd_config.d/06-switch.conf": File(content=_SSHD),
         "etc/ssh/operator_principals": File(content=f"{principal}\n"),
@@ -75,10 +73,21 @@ def files(node: Node, accounts: Mapping[str, str], principal: str) -> dict[str, 
 
 def units() -> dict[str, str]:
     """The units that are enabled: the target of each link, by its path."""
-    return {f"{_WANTED}/{name}": f"{_UNITS}/{name}" for name in ("frr.service", "lldpd.service")}
+    return dict(map(unit, ("frr.service", "lldpd.service")))
 
 
-def _daemons() -> str:
+def unit(name: str) -> tuple[str, str]:
+    """The link that enables a unit, and its target."""
+    return f"{_WANTED}/{name}", f"{_UNITS}/{name}"
+
+
+def lldp(name: str) -> str:
+    """How lldpd tells who it is: by the node's name, and by those of its ports."""
+    return f"{_HEADER}configure system hostname {name}\nconfigure lldp portidsubtype ifname\n"
+
+
+def daemons() -> str:
+    """Which of FRRouting's daemons run."""
     lines = [f"{name}=yes" for name in DAEMONS]
     lines.append("vtysh_enable=yes")
     lines += [f'{name}_options="-A 127.0.0.1"' for name in ("zebra", "staticd", *DAEMONS)]

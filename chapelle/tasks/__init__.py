@@ -14,6 +14,7 @@ from chapelle.tasks import (
     rolling,
     runs,
     snapshot,
+    tenancy_accept,
     tenancy_change,
     tenancy_isolation,
     tenant,
@@ -28,6 +29,7 @@ def namespace() -> Collection:
     top.collections["tenant"].add_task(tenancy_change.onboard)
     top.collections["tenant"].add_task(tenancy_change.offboard)
     top.collections["tenant"].add_task(tenancy_isolation.isolation)
+    top.collections["tenant"].add_task(tenancy_accept.accept)
     top.add_task(check.check)
     top.add_task(capacity.capacity)
     top.add_task(rolling.reboot)

@@ -17,6 +17,7 @@ SCOPE_HELP = {
     "hosts": "How many servers at most.",
     "kind": "nspawn (containers, unless they are uml already), or uml (a full kernel each).",
     "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
+    "edges": "Also the tenants' edges that stand there, if they have an address for management.",
 }
 
 PART_HELP = {name: SCOPE_HELP[name] for name in ("aisle", "rack")}
@@ -25,10 +26,12 @@ PART_HELP = {name: SCOPE_HELP[name] for name in ("aisle", "rack")}
 @command(help=SCOPE_HELP)
 def up(
     _context: object,
+    *,
     aisle: str | None = None,
     rack: str | None = None,
     hosts: str | None = None,
     switches: bool = False,
+    edges: bool = False,
     kind: str | None = None,
 ) -> None:
     """Start a node for each server asked for (all of them by default).
@@ -45,6 +48,8 @@ def up(
     names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
     if switches:
         names += spec.switches(dc, aisle=aisle, rack=rack)
+    if edges:
+        names += spec.edges(dc, aisle=aisle, rack=rack)
     kinds = dict.fromkeys(names, chosen) if chosen else {}
     with _progress() as progress:
         made = lab.up(settings, dc, names, _say, progress, kinds=kinds)

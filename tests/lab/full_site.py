@@ -37,7 +37,7 @@ replace = msgspec.structs.replace
 
 def datacentre() -> Datacentre:
     """The fabric as a snapshot would show it."""
-    content = _only(reference.content(), {*SWITCHES, *SERVERS})
+    content = only(reference.content(), {*SWITCHES, *SERVERS})
     content = tenant_vrf(content, TENANT_SLUG, 102)
     tenant = next(each.id for each in content.tenants if each.slug == TENANT_SLUG)
     vrf = next(each.id for each in content.vrfs if each.name == TENANT_SLUG)
@@ -55,7 +55,7 @@ def datacentre() -> Datacentre:
     return Datacentre(Snapshot(content))
 
 
-def _only(content: Content, names: set[str]) -> Content:
+def only(content: Content, names: set[str]) -> Content:
     """The content with these devices only, and the cables between them."""
     devices = {device.id for device in content.devices if device.name in names}
     ports = {each.id for each in content.interfaces if each.device in devices}

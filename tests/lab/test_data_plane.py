@@ -8,12 +8,14 @@ only that it ends, and in less time than anybody would call an outage.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
+import flows
 import full_site
 import pytest
 from fabric_site import Site, outcomes, step
+from flows import Heard, Talk
 from test_lab_full_kernel import KINDS, LEFT, NAMES, RIGHT
 from test_lab_switches import until
 
@@ -41,55 +43,6 @@ ADDRESS = {
     TENANT[1]: "10.64.3.12",
 }
 STORAGE = "10.65.2.27"  # the tagged VLAN of CITY[1]
-
-# Sixteen flows of UDP, which take all ways that there are, and back: a packet of each every 0.1 s.
-# Prints packets sent, packets lost, flows that lost any, and the longest time without an answer.
-FLOWS = """
-import os, select, socket, sys, time
-def ended():
-    return os.path.exists("/run/enough")
-if sys.argv[1] == "listen":
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind(("", 7777))
-    server.settimeout(1)
-    while not ended():
-        try:
-            data, peer = server.recvfrom(64)
-            server.sendto(data, peer)
-        except OSError:
-            pass
-    sys.exit()
-flows = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(16)]
-for flow in flows:
-    flow.connect((sys.argv[1], 7777))
-last = {flow: time.monotonic() for flow in flows}
-sent, got, gap = dict.fromkeys(flows, 0), dict.fromkeys(flows, 0), 0.0
-def listen(seconds):
-    global gap
-    end = time.monotonic() + seconds
-    while (left := end - time.monotonic()) > 0:
-        for flow in select.select(flows, [], [], left)[0]:
-            try:
-                flow.recv(64)
-            except OSError:
-                continue
-            now = time.monotonic()
-            gap, last[flow] = max(gap, now - last[flow]), now
-            got[flow] += 1
-while not ended():
-    for flow in flows:
-        try:
-            flow.send(b"x")
-        except OSError:
-            pass
-        sent[flow] += 1
-    listen(0.1)
-listen(1)
-gap = max(gap, *(time.monotonic() - 1 - last[flow] for flow in flows))
-lost = {flow: max(0, sent[flow] - got[flow]) for flow in flows}
-print(sum(sent.values()), sum(lost.values()), sum(map(bool, lost.values())), f"{gap:.2f}")
-"""
-SOON = 15.0  # seconds without an answer that nobody would call an outage
 
 # The way to the operators is that of management; the default route is the one of the data ports.
 MANAGEMENT = """
@@ -124,28 +77,14 @@ def sections_of(site: Site) -> dict[str, str]:
     return {name: gear.sections for name, gear in site.gears.items()}
 
 
-def reaches(site: Site, name: str, address: str, options: str = "") -> bool:
-    said = faults.run(site.settings, name, f"ping -c3 -i0.2 -W1 {options} {address} || :")
-    return " 0% packet loss" in said
-
-
-@contextmanager
-def talking(site: Site, what: str) -> Iterator[None]:
-    """What happens meanwhile must not keep answers away for long; what is lost is printed."""
+def talking(site: Site, what: str) -> AbstractContextManager[Heard]:
     one, other = CITY
-    start = (
-        f"cat >/run/flows.py <<'END'\n{FLOWS}END\nrm -f /run/enough; setsid python3 /run/flows.py"
-    )
-    faults.run(site.settings, other, f"{start} listen >/dev/null 2>&1 &")
-    faults.run(site.settings, one, f"{start} {ADDRESS[other]} >/run/flows 2>&1 &")
-    time.sleep(3)
-    yield
-    time.sleep(3)
-    said = faults.run(site.settings, one, "touch /run/enough; sleep 3; cat /run/flows")
-    faults.run(site.settings, other, "touch /run/enough")
-    sent, lost, flows, gap = said.split()
-    print(f"{what}: {lost} of {sent} packets lost, on {flows} of 16 flows, {gap} s at most")
-    assert float(gap) < SOON
+    talk = Talk(settings=site.settings, one=one, other=other, address=ADDRESS[other])
+    return talk.during(what)
+
+
+def reaches(site: Site, name: str, address: str, options: str = "") -> bool:
+    return flows.reaches(site.settings, name, address, options)
 
 
 # -- who reaches whom -----------------------------------------------------------------------------

@@ -1,0 +1,64 @@
+"""The evidence of an acceptance, for people at a terminal and for machines."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from chapelle.model.acceptance import (
+    AREAS,
+    FAILED,
+    NOT_MEASURED,
+    PASSED,
+    Acceptance,
+    Evidence,
+    Verdict,
+)
+from chapelle.report.text import clean
+
+_MARKS: dict[Verdict, str] = {PASSED: "passed", FAILED: "FAILED", NOT_MEASURED: "not measured"}
+
+
+def lines(made: Acceptance) -> Iterator[str]:
+    """All evidence, area by area, and what it comes to."""
+    yield f"Acceptance of {made.name} ({made.tenant}), run {made.run}, by {made.owner}"
+    yield f"target {made.target}, snapshot {made.snapshot[:12]}, commit {made.commit[:12]}"
+    if made.target == "lab":
+        yield "All figures are the lab's: they say that something works, and not how fast it is."
+    for area in AREAS:
+        found = [each for each in made.evidence if each.area == area]
+        if found:
+            yield ""
+            yield area
+            for each in found:
+                yield from _evidence(each)
+    yield ""
+    yield summary(made)
+
+
+def _evidence(each: Evidence) -> Iterator[str]:
+    yield f"  {_MARKS[each.verdict]:<13} {each.item}: {each.what}: {clean(each.found)}"
+    if each.verdict == FAILED:
+        yield f"  {'':<13} expected: {each.expected}"
+    yield f"  {'':<13} {moment(each.when)}, {each.how}"
+
+
+def moment(when: float) -> str:
+    """A time as ISO 8601 writes it, to the second, in UTC."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+
+
+def summary(made: Acceptance) -> str:
+    """What it comes to, in one line."""
+    counts = ", ".join(f"{len(made.of(verdict))} {verdict}" for verdict in _MARKS)
+    return f"{'accepted' if made.accepted else 'NOT accepted'}: {counts}"
+
+
+def document(made: Acceptance) -> dict[str, Any]:
+    """The same for machines: the acceptance as it is kept, and whether it is one."""
+    return {
+        "kind": "acceptance",
+        "accepted": made.accepted,
+        "acceptance": msgspec.to_builtins(made),
+    }
