@@ -17,6 +17,7 @@ from chapelle.tasks import (
     tenancy_accept,
     tenancy_change,
     tenancy_isolation,
+    tenancy_view,
     tenant,
 )
 
@@ -30,6 +31,8 @@ def namespace() -> Collection:
     top.collections["tenant"].add_task(tenancy_change.offboard)
     top.collections["tenant"].add_task(tenancy_isolation.isolation)
     top.collections["tenant"].add_task(tenancy_accept.accept)
+    top.collections["tenant"].add_task(tenancy_view.handover)
+    top.collections["tenant"].add_task(tenancy_view.export)
     top.add_task(check.check)
     top.add_task(capacity.capacity)
     top.add_task(rolling.reboot)
