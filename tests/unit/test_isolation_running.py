@@ -143,7 +143,8 @@ FRR: dict[str, tuple[Edit, str, str, str]] = {
         "route-leak", ONE_WAY.format(A, P), "redistribute table 50201",
     ),
     "ip import-table": (
-        at_end("ip import-table 50201"), "route-leak", ONE_WAY.format(FABRIC, P), "50201",
+        at_end("ip import-table 100"), "route-leak", ONE_WAY.format(FABRIC, "VRF table 100"),
+        "ip import-table 100",
     ),
     "import vpn": (
         lambda text: in_section(

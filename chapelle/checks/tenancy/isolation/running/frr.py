@@ -142,7 +142,9 @@ def _leaks(tree: Tree, links: Links, routers: Mapping[str, _Bgp]) -> dict[str, l
     found: dict[str, list[Leak]] = defaultdict(list)
     for table, one in (*links.leaks(), *_static(tree), *_policy(tree, links)):
         found[table].append(one)
-    numbers = links.numbers
+    # Where the links are not in the configuration: a VRF's table has the number of its VNI.
+    vnis = {vni: m[1] for m, t in matching(tree, r"vrf (\S+)") for vni in values(t, r"vni (\d+)")}
+    numbers = {**vnis, **links.numbers}
     for number in values(tree, r"ip import-table (\d+)(?: .*)?"):
         into = numbers.get(number, f"table {number}")
         found[GLOBAL].append(leak(into, f"ip import-table {number}"))
