@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from chapelle import lab
 from chapelle.checks.tenancy.acceptance import line as judging
 from chapelle.checks.tenancy.acceptance.line import Agreed
 from chapelle.drivers.probe import Probe, ProbeError
@@ -21,6 +20,7 @@ REQUESTS = 20
 THROUGHPUT_SECONDS = 5
 
 NO_PROBE = "no probe (--probe names a host of the tenant's that we may log in to)"
+LAB = "in the lab: it works, and nobody knows how fast the line is"
 CONTAINERS = "no probe: the tenant's edges are containers in this lab (--kind=uml has them whole)"
 
 
@@ -50,11 +50,11 @@ class Probing:
     ) -> None:
         self._dc = dc
         self._tenant = tenant
-        in_lab = settings.target == "lab"
-        if in_lab and lab.read(settings):
+        self._in_lab = settings.target == "lab"
+        if self._in_lab:
             ca.renew_user_certificate(settings)
-        self.why_not = CONTAINERS if in_lab else NO_PROBE
-        self.places = places or tuple(in_the_lab(settings, dc, tenant) if in_lab else ())
+        self.why_not = CONTAINERS if self._in_lab else NO_PROBE
+        self.places = places or tuple(in_the_lab(settings, dc, tenant) if self._in_lab else ())
         self._ssh = _ssh(settings)
         self.answering: dict[str, Way] = {}
 
@@ -76,6 +76,11 @@ class Probing:
 
         What answered is remembered: the last way of each aisle leads farthest.
         """
+        for each in self._measured(aisles, agreed):
+            how = f"{each.how} ({LAB})" if self._in_lab else each.how
+            yield msgspec.structs.replace(each, how=how)
+
+    def _measured(self, aisles: tuple[str, ...], agreed: Agreed) -> Iterator[Evidence]:
         for aisle in aisles:
             places = [place for place in self.places if place.aisle == aisle]
             if not places:
