@@ -97,3 +97,19 @@ def handover(
     for file_name, content in made:
         files.write(folder / file_name, content)
         print_lines([str(folder / file_name)])
+
+
+@command(help={"name": _NAME, "json": "print the bodies for NetBox's API, /api/users/permissions/"})
+def permissions(_context: object, *, name: str, json: bool = False) -> None:
+    """What to grant a tenant's own read-only user in NetBox; nothing is entered.
+
+    Nothing that has a cable: NetBox would show whose equipment is at the other end. What the
+    tenant needs of that is in `tenant.export`.
+    """
+    from chapelle.netbox import tenant_permissions
+
+    found = tenant_permissions.permissions(name)
+    if json:
+        print_json(found)
+    else:
+        print_lines(line for each in found for line in tenant_permissions.lines(each))
