@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from chapelle.model.acceptance import Acceptance
+
 
 class _View(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all parts."""
@@ -135,7 +137,7 @@ class Group(_View, frozen=True, kw_only=True):
 
 
 class Session(_View, frozen=True, kw_only=True):
-    """A BGP session on a routed port; addresses with their length."""
+    """A BGP session on a routed port; addresses with their length, `mtu` in bytes."""
 
     device: str
     port: str
@@ -145,6 +147,7 @@ class Session(_View, frozen=True, kw_only=True):
     switch_port: str
     switch_address: str
     switch_asn: int | None
+    mtu: int
 
 
 class Network(_View, frozen=True, kw_only=True):
@@ -181,30 +184,11 @@ class Person(_View, frozen=True, kw_only=True):
     phone: str
 
 
-class Evidence(_View, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One thing that an acceptance tried on a tenant's racks, and what came of it.
-
-    Arguments:
-        tenant: whose racks, by slug.
-        kind: what was tried; `meter` is a reading.
-        subject: on what, such as a port or a feed.
-        outcome: `unknown` where it could not be tried.
-        measured: the figure with its unit, if there is one.
-        at: when.
-        run: the run that kept it.
-    """
-
-    tenant: str
-    kind: Literal["link", "leaf", "throughput", "latency", "cord", "isolation", "meter"]
-    subject: str
-    outcome: Literal["passed", "failed", "unknown"]
-    measured: str = ""
-    at: datetime.datetime
-    run: str = ""
-
-
 class TenantView(_View, frozen=True, kw_only=True):
-    """All that one tenant may see. `snapshot`: the hash of the NetBox content that it is from."""
+    """All that one tenant may see.
+
+    `snapshot` is the hash of the NetBox content that it is from; `acceptance` the latest one.
+    """
 
     tenant: str
     slug: str
@@ -223,4 +207,4 @@ class TenantView(_View, frozen=True, kw_only=True):
     bgp: Bgp | None
     contacts: tuple[Person, ...]
     operator_contacts: tuple[Person, ...]
-    evidence: tuple[Evidence, ...] = ()
+    acceptance: Acceptance | None = None

@@ -14,7 +14,8 @@ import msgspec
 
 from chapelle import lazy
 from chapelle.errors import InputError
-from chapelle.model.tenant_view import Evidence, Person, TenantView
+from chapelle.model.acceptance import FAILED, NOT_MEASURED, Acceptance
+from chapelle.model.tenant_view import Person, TenantView
 from chapelle.report import handover_parts, pages
 from chapelle.report.handover_words import Words, words
 
@@ -28,6 +29,9 @@ _VARIANT = "pdf/a-3a"
 
 # In which evidence tells times.
 _ZONE = "Europe/Paris"
+
+# How a verdict is set off, where it is not that all is well.
+_MARKS = {FAILED: "failed", NOT_MEASURED: "unmeasured"}
 
 type Rules = Mapping[str, Sequence[str]]
 
@@ -48,19 +52,19 @@ def day(text: str | None) -> datetime.date:
         ) from error
 
 
-def evidence(path: Path) -> tuple[Evidence, ...]:
-    """What an acceptance found, from a JSON file with a list of it.
+def acceptance(path: Path) -> Acceptance:
+    """What `tenant.accept` found, from the file that it kept.
 
     Raises:
         InputError: the file cannot be read, or holds something else.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=tuple[Evidence, ...])
+        return msgspec.json.decode(path.read_bytes(), type=Acceptance)
     except (OSError, msgspec.MsgspecError) as error:
         raise InputError(
-            "The evidence cannot be read.",
+            "The acceptance cannot be read.",
             where=str(path),
-            expected="a JSON list of what was tried, as docs/tenant-handover.md has it",
+            expected="the file acceptance.json of a run of tenant.accept",
             found=str(error),
         ) from error
 
@@ -129,17 +133,38 @@ def _content(view: TenantView, said: Words, on: datetime.date) -> dict[str, Any]
             (view.tenant, [_person(p, said) for p in view.contacts]),
             (view.operator, [_person(p, said) for p in view.operator_contacts]),
         ],
+        **_accepted(view.acceptance, said),
+    }
+
+
+def _accepted(made: Acceptance | None, said: Words) -> dict[str, Any]:
+    """What the acceptance says: about itself, and each piece of its evidence."""
+    if made is None:
+        return {"verdict": said.acceptance["missing"], "about": [], "evidence": []}
+    verdict = said.acceptance["accepted" if made.accepted else "refused"]
+    words = said.acceptance
+    return {
+        "verdict": verdict,
+        "about": [
+            words["run"].format(run=made.run, when=_moment(made.finished)),
+            *([words["lab"]] if made.target == "lab" else []),
+        ],
         "evidence": [
             (
-                said.tests[each.kind],
-                each.subject,
-                said.outcomes[each.outcome],
-                each.measured,
-                f"{each.at.astimezone(ZoneInfo(_ZONE)):%Y-%m-%d %H:%M}",
+                said.areas.get(each.area, each.area),
+                f"{each.item}: {each.what}",
+                _MARKS.get(each.verdict, ""),
+                said.verdicts[each.verdict],
+                each.found,
+                _moment(each.when),
             )
-            for each in view.evidence
+            for each in made.evidence
         ],
     }
+
+
+def _moment(when: float) -> str:
+    return f"{datetime.datetime.fromtimestamp(when, ZoneInfo(_ZONE)):%Y-%m-%d %H:%M}"
 
 
 def _days(days: Sequence[datetime.date], said: Words) -> str:

@@ -196,6 +196,9 @@ def _bgp(bgp: v.Bgp, session: v.Session, said: Words) -> Iterator[tuple[str, str
     yield words["switch_port"], f"{session.switch} {session.switch_port}"
     yield words["switch_address"], session.switch_address
     yield words["switch_asn"], nothing if session.switch_asn is None else str(session.switch_asn)
+    yield words["timers"], words["times"]
+    yield words["bfd"], words["no_bfd"]
+    yield words["mtu"], words["bytes"].format(mtu=said.number(session.mtu))
     yield words["allowed"], ", ".join(bgp.allowed) or nothing
     if bgp.maximum_prefixes is not None:
         yield words["maximum"], words["maximum_more"].format(count=bgp.maximum_prefixes)

@@ -48,8 +48,9 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     uses: Table
     kinds: Table
     roles: Table
-    tests: Table
-    outcomes: Table
+    areas: Table
+    verdicts: Table
+    acceptance: Table
     settings: Table
     not_let: str
     descending: str

@@ -15,7 +15,7 @@ from chapelle.report.text import clean, plural, table
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 # The lists of a view that become a file each; those of sessions and contacts are put together.
-_LISTS = ("racks", "devices", "feeds", "outlets", "ports", "groups", "networks", "evidence")
+_LISTS = ("racks", "devices", "feeds", "outlets", "ports", "groups", "networks")
 
 
 def json(view: TenantView) -> bytes:
@@ -38,6 +38,8 @@ def _tables(view: TenantView) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for name in _LISTS:
         yield name, [_row(each) for each in getattr(view, name)]
     yield "bgp", [_row(each) for each in view.bgp.sessions] if view.bgp else []
+    evidence = view.acceptance.evidence if view.acceptance else ()
+    yield "evidence", [_row(each) for each in evidence]
     sides = ((view.tenant, view.contacts), (view.operator, view.operator_contacts))
     yield "contacts", [{"of": side, **_row(each)} for side, people in sides for each in people]
 

@@ -33,6 +33,7 @@ def namespace() -> Collection:
     top.collections["tenant"].add_task(tenancy_accept.accept)
     top.collections["tenant"].add_task(tenancy_view.handover)
     top.collections["tenant"].add_task(tenancy_view.export)
+    top.collections["tenant"].add_task(tenancy_view.permissions)
     top.add_task(check.check)
     top.add_task(capacity.capacity)
     top.add_task(rolling.reboot)

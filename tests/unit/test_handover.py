@@ -22,16 +22,26 @@ from weasyprint.urls import FatalURLFetchingError
 
 from chapelle.checks.tenancy.view import view
 from chapelle.errors import InputError, RefusedError
+from chapelle.model.acceptance import (
+    AREAS,
+    FAILED,
+    NOT_MEASURED,
+    PASSED,
+    Acceptance,
+    Evidence,
+)
 from chapelle.model.snapshot import Snapshot
-from chapelle.model.tenant_view import Evidence, TenantView
+from chapelle.model.tenant_view import TenantView
 from chapelle.report import handover, handover_parts, handover_words
-from chapelle.settings import ROOT
+from chapelle.run.tenancy import evidence
+from chapelle.settings import ROOT, Settings
 from chapelle.tasks import tenancy_view
 
 DAY = datetime.date(2026, 12, 1)
 RULES = handover_words.rules(ROOT / "inventory" / "tenant-rules.yml")
 LANGUAGES = handover_words.LANGUAGES
-AT = datetime.datetime(2026, 11, 30, 23, 30, tzinfo=datetime.UTC)
+AT = datetime.datetime(2026, 11, 30, 23, 30, tzinfo=datetime.UTC).timestamp()
+replace = msgspec.structs.replace
 
 
 @pytest.fixture(scope="module")
@@ -111,32 +121,55 @@ def test_it_says_how_bgp_is_to_be_set(views: dict[str, TenantView]) -> None:
         "Port of the switch": "leaf-a4-tb swp3",
         "Address of the switch": "10.79.8.14/31",
         "AS number of the switch": "4200000408",
+        "Timers": "keepalive 3\u00a0s, hold time 9\u00a0s",
+        "BFD": "off",
+        "MTU": "1,500 bytes of IP",
         "Prefixes accepted": "10.83.64.0/22, 10.83.72.0/24",
         "Prefixes at most": "40; one more ends the session",
     }
 
 
+def accepted(*evidence: Evidence, tenant: str = "ap-hp", target: str = "site") -> Acceptance:
+    return Acceptance(
+        tenant=tenant, name="x", run="20261130-143000-accept", owner="somebody", target=target,
+        snapshot="0" * 64, commit="1" * 40, started=AT, finished=AT, evidence=evidence,
+    )  # fmt: skip
+
+
+TRIED = Evidence(
+    area="lines", item="edge-ap-hp-a1", what="throughput", expected="noted", found="24.1 Gbit/s",
+    how="iperf3", verdict="passed", when=AT,
+)  # fmt: skip
+
+
 def test_acceptance_is_shown_or_said_to_be_missing(views: dict[str, TenantView]) -> None:
     assert "Pas encore recetté" in page(views["ap-hp"])
     assert "Not accepted yet" in page(views["ap-hp"], "en")
-    tried = Evidence(tenant="ap-hp", kind="throughput", subject="edge-ap-hp-a1", outcome="passed",
-                     measured="24.1 Gbit/s", at=AT)  # fmt: skip
-    lost = msgspec.structs.replace(tried, kind="leaf", subject="leaf-a1-ta", outcome="unknown")
-    shown = view(three_tenants.datacentre(), "ap-hp", [tried, lost])
-    text = text_of(page(shown))
+    dc = three_tenants.datacentre()
+    unknown = replace(
+        TRIED, area="meters", what="voltage", verdict="not measured", found="no meter"
+    )
+    text = text_of(page(view(dc, "ap-hp", accepted(TRIED, unknown))))
     assert "Pas encore recetté" not in text
-    assert "<td>Débit</td><td>edge-ap-hp-a1</td><td>réussi</td><td>24.1 Gbit/s</td>" in text
-    assert '<td class="failed">n\u2019a pas pu être essayé</td>' in text
+    assert "Recetté\u00a0: rien" in text
+    assert "20261130-143000-accept" in text
+    assert "jumeau" not in text
+    assert "<td>Trafic</td><td>edge-ap-hp-a1: throughput</td><td>conforme</td>" in text
+    assert '<td class="unmeasured">non mesuré</td><td>no meter</td>' in text
     assert "2026-12-01 00:30" in text  # in Paris
+    failed = replace(TRIED, verdict="failed")
+    text = text_of(page(view(dc, "ap-hp", accepted(TRIED, failed, target="lab")), "en"))
+    assert "Not accepted: something failed." in text
+    assert "lab&#39;s twin" in text or "lab's twin" in text
 
 
-def test_evidence_of_another_tenant_is_refused() -> None:
-    other = Evidence(tenant="eau-de-paris", kind="link", subject="x", outcome="passed", at=AT)
+def test_the_acceptance_of_another_tenant_is_refused() -> None:
+    dc = three_tenants.datacentre()
     with pytest.raises(RefusedError, match="another tenant"):
-        view(three_tenants.datacentre(), "ap-hp", [other])
-    telling = msgspec.structs.replace(other, tenant="ap-hp", subject="no path to Eau de Paris")
+        view(dc, "ap-hp", accepted(tenant="eau-de-paris"))
+    telling = replace(TRIED, found="no path to Eau de Paris")
     with pytest.raises(RefusedError, match="names a neighbour"):
-        view(three_tenants.datacentre(), "ap-hp", [telling])
+        view(dc, "ap-hp", accepted(telling))
 
 
 def test_both_languages_say_the_same_things() -> None:
@@ -147,9 +180,8 @@ def test_both_languages_say_the_same_things() -> None:
         if isinstance(value, dict):
             assert list(value) == list(english[name]), name
     assert len(RULES["fr"]) == len(RULES["en"])
-    kinds = Evidence.__annotations__["kind"].__args__
-    outcomes = Evidence.__annotations__["outcome"].__args__
-    assert (set(french["tests"]), set(french["outcomes"])) == (set(kinds), set(outcomes))
+    assert set(french["areas"]) == set(AREAS)
+    assert set(french["verdicts"]) == {PASSED, FAILED, NOT_MEASURED}
 
 
 def test_french_is_set_as_the_french_set_it(views: dict[str, TenantView]) -> None:
@@ -225,7 +257,7 @@ def test_no_page_names_a_neighbour(
 
 def test_a_leak_would_be_found_on_paper(views: dict[str, TenantView]) -> None:
     own, other = views["eau-de-paris"], views["paris-habitat"]
-    mixed = msgspec.structs.replace(own, racks=own.racks[:1], ports=other.ports[:1], feeds=(),
+    mixed = replace(own, racks=own.racks[:1], ports=other.ports[:1], feeds=(),
                                     outlets=(), devices=(), groups=())  # fmt: skip
     paper = "\n".join(pages_of(handover.pdf(page(mixed))))
     found = test_tenant_view.found_in(paper, three_tenants.content(), "eau-de-paris")
@@ -274,7 +306,7 @@ def test_the_pdf_is_for_archives_and_screen_readers(pdfs: dict[str, bytes]) -> N
 def test_the_same_view_gives_the_same_bytes(tmp_path: Path, views: dict[str, TenantView]) -> None:
     """In another process, which hashes and orders by other seeds."""
     whole = views["eau-de-paris"]
-    shown = msgspec.structs.replace(whole, racks=whole.racks[:2], feeds=whole.feeds[:4],
+    shown = replace(whole, racks=whole.racks[:2], feeds=whole.feeds[:4],
                                     outlets=whole.outlets[:96], ports=whole.ports[:3])  # fmt: skip
     (tmp_path / "page.html").write_text(page(shown))
     program = (
@@ -324,21 +356,30 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_handover_writes_a_page_and_a_pdf(
     snapshot: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    evidence = tmp_path / "evidence.json"
-    tried = {"tenant": "eau-de-paris", "kind": "meter", "subject": "A1-R16-A", "outcome": "passed",
-             "measured": "0 kWh", "at": "2026-11-30T10:00:00+00:00"}  # fmt: skip
-    evidence.write_text(json.dumps([tried]))
+    kept = tmp_path / "acceptance.json"
+    meter = replace(TRIED, area="meters", item="A1-R16-A", what="reading of the meter")
+    kept.write_bytes(msgspec.json.encode(accepted(meter, tenant="eau-de-paris")))
     out = tmp_path / "out"
     words = ("tenant.handover", "eau-de-paris", "--snapshot", snapshot, "--out", str(out))
-    assert run(*words, "--on=2026-12-01", "--language=en", f"--evidence={evidence}") == 0
+    assert run(*words, "--on=2026-12-01", "--language=en", f"--acceptance={kept}") == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "handover-eau-de-paris-en.html", "handover-eau-de-paris-en.pdf",
     ]  # fmt: skip
     assert str(out / "handover-eau-de-paris-en.pdf") in capsys.readouterr().out
     html = (out / "handover-eau-de-paris-en.html").read_text()
-    assert "Meter reading" in html
+    assert "A1-R16-A: reading of the meter" in html
     assert "1 December 2026" in html
     assert (out / "handover-eau-de-paris-en.pdf").stat().st_mode & 0o077 == 0
+
+
+def test_the_latest_acceptance_of_the_tenant_is_taken(snapshot: str, tmp_path: Path) -> None:
+    settings = Settings.load({"CHAPELLE_STATE": str(tmp_path / "state")})
+    for slug, number in (("ap-hp", 2), ("eau-de-paris", 1), ("eau-de-paris", 3)):
+        made = replace(accepted(tenant=slug), run=f"2026113{number}-accept")
+        evidence.keep(settings, made, Snapshot(three_tenants.content()))
+    assert run("tenant.handover", "eau-de-paris", "--snapshot", snapshot, "--language=en") == 0
+    html = (settings.state / "handover-eau-de-paris" / "handover-eau-de-paris-en.html").read_text()
+    assert "20261133-accept" in html
 
 
 @pytest.mark.parametrize(
@@ -346,7 +387,7 @@ def test_handover_writes_a_page_and_a_pdf(
     [
         (["--language=de"], "There is no language 'de'"),
         (["--on=1.12.2026"], "This is no day"),
-        (["--evidence=/nowhere.json"], "The evidence cannot be read"),
+        (["--acceptance=/nowhere.json"], "The acceptance cannot be read"),
     ],
 )
 def test_wrong_arguments_are_errors(

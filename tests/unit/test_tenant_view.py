@@ -10,6 +10,7 @@ import fabric_datacentre as fd
 import msgspec
 import pytest
 import reference
+import tenants
 import three_tenants
 from three_tenants import SLUGS
 
@@ -241,6 +242,19 @@ def test_nothing_of_a_neighbour_is_exported(slug: str, views: dict[str, TenantVi
     assert len(words) > 400
     assert {"3631", "captage-dhuis-100", "10.86.128.1", "A3-R17"} <= words or slug == "eau-de-paris"
     assert found_in(exported(views[slug]), content, slug) == set()
+
+
+@pytest.mark.parametrize("slug", tenants.SLUGS)
+def test_nothing_of_a_neighbour_is_exported_after_a_real_onboarding(slug: str) -> None:
+    """What `tenant.onboard` plans for the requests of inventory/tenants, and the view of it."""
+    shown = view(tenants.datacentre(), slug)
+    asked = tenants.request(slug)
+    assert [rack.name for rack in shown.racks] == sorted(tenants.RACKS[slug])
+    assert shown.references == (asked.reference,)
+    assert "out-of-band" in {network.use for network in shown.networks}
+    assert bool(shown.groups) is (asked.handoff.kind == "lacp")
+    assert bool(shown.bgp) is (asked.handoff.kind == "bgp")
+    assert found_in(exported(shown), tenants.content(), slug) == set()
 
 
 def test_the_search_finds_a_leak_that_is_planted(views: dict[str, TenantView]) -> None:

@@ -5,31 +5,39 @@ know to work in its racks (the feeds and PDUs there, the switch ports that its o
 whom to call). Nothing is taken out of something larger. Whoever shows a view has nothing else.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from chapelle.checks.tenancy import strangers, view_space
 from chapelle.checks.tenancy.own import Own
 from chapelle.checks.tenancy.view_network import Wiring, networks
 from chapelle.errors import RefusedError
+from chapelle.model.acceptance import Acceptance
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.tenant_view import Evidence, Person, TenantView
+from chapelle.model.tenant_view import Person, TenantView
 
 OPERATIONS = "operations"
 
 
-def view(dc: Datacentre, slug: str, evidence: Sequence[Evidence] = ()) -> TenantView:
+def view(dc: Datacentre, slug: str, acceptance: Acceptance | None = None) -> TenantView:
     """What the tenant of that slug may see.
 
     Arguments:
         dc: the datacentre.
         slug: the tenant's slug.
-        evidence: what the acceptance of its racks found, if there was one.
+        acceptance: what the acceptance of its racks found, if there was one.
 
     Raises:
         InputError: there is no such tenant, or it is the one who lets the space.
-        RefusedError: evidence of another tenant; or something names a neighbour.
+        RefusedError: the acceptance is of another tenant; or something names a neighbour.
     """
     own = Own(dc, slug)
+    if acceptance and acceptance.tenant != slug:
+        raise RefusedError(
+            "This is the acceptance of another tenant.",
+            where=f"run {acceptance.run}",
+            expected=f"one of {slug}",
+            found=acceptance.tenant,
+        )
     wiring, supply = Wiring(own), view_space.Supply(own)
     racks = view_space.racks(own)
     made = TenantView(
@@ -50,21 +58,10 @@ def view(dc: Datacentre, slug: str, evidence: Sequence[Evidence] = ()) -> Tenant
         bgp=wiring.bgp(),
         contacts=tuple(_people(dc, "tenancy.tenant", own.tenant.id)),
         operator_contacts=tuple(_operators(own)),
-        evidence=_evidence(own, evidence),
+        acceptance=acceptance,
     )
     strangers.refuse(own, made)
     return made
-
-
-def _evidence(own: Own, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-    others = sorted({each.tenant for each in evidence if each.tenant != own.tenant.slug})
-    if others:
-        raise RefusedError(
-            "This is the evidence of another tenant's acceptance.",
-            expected=f"evidence of {own.tenant.slug}",
-            found=", ".join(others),
-        )
-    return tuple(sorted(evidence, key=lambda each: (each.at, each.kind, each.subject)))
 
 
 def _operators(own: Own) -> list[Person]:

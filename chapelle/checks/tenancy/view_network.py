@@ -187,6 +187,7 @@ class Wiring:
                         switch_port=far.name,
                         switch_address=there,
                         switch_asn=_asn(switch),
+                        mtu=near.mtu or _PLAIN_MTU,
                     )
 
     def _addresses(self, interface: r.Interface) -> list[str]:

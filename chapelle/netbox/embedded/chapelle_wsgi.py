@@ -7,6 +7,7 @@ Accounts are made here because Django's start costs seconds and is paid here any
 import sys
 from pathlib import Path
 
+from django.conf import settings
 from netbox.wsgi import application as netbox
 from whitenoise import WhiteNoise
 
@@ -14,7 +15,9 @@ from whitenoise import WhiteNoise
 # After netbox.wsgi, which sets Django up.
 import chapelle_accounts
 
+STATIC = Path(sys.prefix) / "root" / "static"
+
 chapelle_accounts.ensure()
-application = WhiteNoise(
-    netbox, root=Path(sys.prefix) / "root" / "static", prefix="static/", max_age=3600
-)
+# NetBox reads the style of what it draws, rack elevations and cable traces, when it draws it.
+settings.STATIC_ROOT = str(STATIC)
+application = WhiteNoise(netbox, root=STATIC, prefix="static/", max_age=3600)
