@@ -10,6 +10,7 @@ from chapelle.checks.tenancy.acceptance import line as measuring
 from chapelle.checks.tenancy.acceptance import links, premises
 from chapelle.checks.tenancy.acceptance.line import Agreed
 from chapelle.checks.tenancy.acceptance.loss import Loss
+from chapelle.checks.tenancy.view import view
 from chapelle.drivers.probe import pings
 from chapelle.errors import InputError
 from chapelle.fabric.intent import intent
@@ -18,9 +19,11 @@ from chapelle.fabric.render import render
 from chapelle.model.acceptance import FAILED, NOT_MEASURED, PASSED, Acceptance, Line, Pings
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding, ObjectRef
+from chapelle.model.isolation import INTENT, RUNNING, Proof
 from chapelle.model.snapshot import Snapshot
 from chapelle.model.switch import BgpPeer, Facts, Identity, Neighbour, Port
 from chapelle.report import acceptance as report
+from chapelle.report import handover
 from chapelle.run.tenancy import evidence as kept
 from chapelle.run.tenancy import lines as lines_of
 from chapelle.run.tenancy.withdraw import shut
@@ -254,14 +257,16 @@ def test_a_leak_fails_and_so_does_what_nobody_could_read() -> None:
         rule="leaked-target", severity="error", expected="-", found="imports 4200000000:101",
         objects=(ObjectRef(endpoint="ipam/vrfs", id=1, name="ap-hp"),), remedy="-",
     )  # fmt: skip
-    found = list(premises.isolation([leak], 3, "intent", {"leaf-a1-ta": "no answer"}))
+    running = Proof(source=RUNNING, leaks=(leak,), unread={"leaf-a1-ta": "no answer"})
+    found = list(premises.isolation(running))
     assert [(each.item, each.verdict) for each in found] == [
         ("ap-hp", FAILED),
         ("leaf-a1-ta", FAILED),
     ]
-    (good,) = premises.isolation([], 3, "intent", {})
+    (good,) = premises.isolation(Proof(source=INTENT, leaks=(), switches=31))
     assert good.verdict == PASSED
-    assert "3" in good.found
+    assert "31 switches" in good.how
+    assert premises.not_looked_at("no links here").verdict == NOT_MEASURED
 
 
 # -- evidence -------------------------------------------------------------------------------------
@@ -292,15 +297,44 @@ def test_what_failed_stands_in_the_way_and_what_was_not_measured_does_not() -> N
     assert document["acceptance"]["evidence"][0]["verdict"] == PASSED
 
 
-def test_evidence_is_kept_and_the_latest_of_a_tenant_is_found(tmp_path) -> None:
-    settings = Settings.load({"CHAPELLE_STATE": str(tmp_path)})
-    assert kept.latest(settings, "ap-hp") is None
-    first = acceptance(PASSED)
-    second = acceptance(FAILED, run="20270102T000000-0000")
-    for made in (second, first):
-        folder = kept.keep(settings, made, DC.snapshot)
+def test_evidence_is_kept_for_machines_and_for_people(tmp_path) -> None:
+    made = acceptance(PASSED, FAILED)
+    folder = kept.keep(Settings.load({"CHAPELLE_STATE": str(tmp_path)}), made, DC.snapshot)
+    assert folder == tmp_path / "runs" / made.run
     assert {path.name for path in folder.iterdir()} == {
-        "acceptance.json", "acceptance.txt", "snapshot.json",
+        "acceptance.json", "acceptance.txt", "handover.json", "snapshot.json",
     }  # fmt: skip
-    assert kept.latest(settings, "ap-hp") == second
-    assert kept.latest(settings, "eau-de-paris") is None
+    again = msgspec.json.decode((folder / kept.DOCUMENT).read_bytes(), type=Acceptance)
+    assert again == made
+    assert (folder / kept.TEXT).read_text().splitlines() == list(report.lines(made))
+    assert Snapshot.read(folder / kept.SNAPSHOT).hash == DC.snapshot.hash
+
+
+def test_the_file_for_both_sides_takes_it_and_tells_of_nobody_else(tmp_path) -> None:
+    leak = Finding(
+        rule="leaked-target", severity="error", expected="-", found="imports eau-de-paris",
+        objects=(ObjectRef(endpoint="ipam/vrfs", id=1, name="eau-de-paris"),), remedy="-",
+    )  # fmt: skip
+    strange = links.judge(GROUP, facts(GROUP, system="edge-eau-de-paris-a2"), DC.devices_by_name)
+    heard = Pings(sent=20, received=20, gap=0.2, typical=0.8)
+    made = msgspec.structs.replace(
+        acceptance(),
+        evidence=(
+            *strange,
+            measuring.latency("edge-ap-hp-a1 to gateway 10.80.0.1", heard, Agreed()),
+            measuring.throughput("edge-ap-hp-a1 to edge-ap-hp-a2", 900.0, Agreed()),
+            LOSS.carried(heard, heard, "ping"),
+            *premises.power(Plant(DC), HOSPITALS),
+            *premises.meters(DC, HOSPITALS, {"A1-R07-A": 0.0}, "anne"),
+            *premises.isolation(Proof(source=INTENT, leaks=(leak,))),
+            *premises.isolation(Proof(source=RUNNING, leaks=())),
+        ),
+    )
+    folder = kept.keep(Settings.load({"CHAPELLE_STATE": str(tmp_path)}), made, DC.snapshot)
+    found = handover.evidence(folder / kept.HANDOVER)
+    assert {each.kind for each in found} == {
+        "link", "latency", "throughput", "leaf", "cord", "meter", "isolation",
+    }  # fmt: skip
+    assert [e.outcome for e in found if e.kind == "isolation"] == ["failed"]
+    assert "eau-de-paris" not in (folder / kept.HANDOVER).read_text()
+    assert view(DC, "ap-hp", found).evidence

@@ -16,7 +16,6 @@ from chapelle.checks.tenancy.acceptance import links as links_of
 from chapelle.checks.tenancy.acceptance import premises
 from chapelle.checks.tenancy.acceptance.line import Agreed
 from chapelle.checks.tenancy.acceptance.loss import SOON, Loss
-from chapelle.checks.tenancy.isolation import prove
 from chapelle.errors import ChapelleError
 from chapelle.model import records as r
 from chapelle.model.acceptance import FAILED, NOT_MEASURED, Evidence, Line, Pings
@@ -26,7 +25,8 @@ from chapelle.run.fabric import looking, survey
 from chapelle.run.fabric.known import store_of
 from chapelle.run.fabric.order import Connect
 from chapelle.run.fabric.steps import words
-from chapelle.run.fabric.survey import Gear, Look
+from chapelle.run.fabric.survey import Gear, Look, Looks
+from chapelle.run.tenancy import isolation
 from chapelle.run.tenancy.lines import Place, lines
 from chapelle.run.tenancy.probing import Probing, Way
 from chapelle.run.tenancy.withdraw import REVERT_SECONDS, Withdrawal, withdrawn
@@ -89,6 +89,7 @@ class Examination:
         self._connect = connect
         self.lines = lines(dc, tenant)
         self.evidence: list[Evidence] = []
+        self._answers: Looks = {}
         self._looks: dict[str, Look] = {}
         self._gears: dict[str, Gear] = {}
         self._probing = Probing(settings, dc, tenant, wish.probes)
@@ -111,8 +112,8 @@ class Examination:
         self._say(f"asking {', '.join(names)}")
         self._gears = survey.gears(self._settings, dc, [dc.device(name) for name in names])
         store, forks = store_of(self._settings), looking.forks_of(None)
-        found = survey.survey(self._gears, self._connect, store, forks=forks, facts=True)
-        self._looks, errors = looking.parted(found)
+        self._answers = survey.survey(self._gears, self._connect, store, forks=forks, facts=True)
+        self._looks, errors = looking.parted(self._answers)
         known = dc.devices_by_name.keys()
         for edge in links_of.edges(dc, self._tenant):
             reached = {line.switch for line in self.lines if line.edge == edge.name}
@@ -226,11 +227,12 @@ class Examination:
     # -- what needs no switch ---------------------------------------------------------------------
 
     def isolation(self) -> None:
-        """Prove that nobody reaches anybody."""
+        """Prove that nobody reaches anybody, from intent and from what the switches run."""
         self._say("proving isolation")
-        proof = prove(self._dc)
-        how = f"proof from intent, of {proof.switches} switches (invoke tenant.isolation)"
-        self._note(premises.isolation(proof.leaks, len(proof.paths), how, proof.unread))
+        proven = isolation.of_looks(self._settings, self._dc, self._answers)
+        for proof in proven.proofs:
+            self._note(premises.isolation(proof))
+        self._note(map(premises.not_looked_at, proven.not_exercised))
 
     def premises(self) -> None:
         """Judge power and meters."""

@@ -1,6 +1,6 @@
 """The power of a tenant's racks, their meters, and whether nobody reaches anybody."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from chapelle.checks.resilience.loss import Plant
 from chapelle.checks.tenancy.acceptance.links import edges
@@ -16,7 +16,8 @@ from chapelle.model.acceptance import (
     Verdict,
 )
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.finding import Finding, ObjectRef
+from chapelle.model.finding import ObjectRef
+from chapelle.model.isolation import INTENT, Proof
 from chapelle.model.records import ENDPOINTS
 from chapelle.model.resilience import Element
 
@@ -25,6 +26,7 @@ NO_DRIVER = "not measurable here: the PDU has an address, and nothing of ours re
 _NETBOX = "NetBox: power ports, cables, feeds"
 _SIMULATED = "simulated on the graph of power (invoke resilience.simulate)"
 _NOBODY = "nobody measured"
+_APART = "no way from anybody to anybody else, but by policy"
 
 
 def racks(dc: Datacentre, tenant: r.Tenant) -> tuple[r.Rack, ...]:
@@ -165,29 +167,39 @@ def meters(
 # -- isolation ------------------------------------------------------------------------------------
 
 
-def isolation(
-    leaks: Sequence[Finding], paths: int, how: str, unread: Mapping[str, str]
-) -> Iterator[Evidence]:
-    """What a proof of isolation found.
-
-    Arguments:
-        leaks: each way from somebody to somebody else.
-        paths: how many ways there are that may be.
-        how: what was looked at.
-        unread: why some switches could not be looked at, by name.
-    """
+def isolation(proof: Proof) -> Iterator[Evidence]:
+    """What a proof of isolation found: each leak, and each switch that could not be read."""
     bad = [
-        (", ".join(o.name for o in each.objects), f"{each.rule}: {each.found}") for each in leaks
+        (", ".join(ref.name for ref in leak.objects), f"{leak.rule}: {leak.found}")
+        for leak in proof.leaks
     ]
-    bad += list(unread.items())
-    good = ("tenants, operator, management", f"no way; {paths} are shared by policy")
+    bad += list(proof.unread.items())
+    good = ("tenants, operator, management", f"no way; {len(proof.paths)} are shared by policy")
+    read = "what NetBox says" if proof.source == INTENT else "what the tenant's switches run"
     for item, found in bad or [good]:
-        yield Evidence(
-            area=ISOLATION,
-            item=item,
-            what="proof",
-            expected="no way from anybody to anybody else, but by policy",
-            found=found,
-            how=how,
-            verdict=FAILED if bad else PASSED,
-        )
+        yield _proof(item, found, f"proven from {read} ({proof.switches} switches)", bool(bad))
+
+
+def not_looked_at(what: str) -> Evidence:
+    """What a proof from running switches could not see."""
+    return Evidence(
+        area=ISOLATION,
+        item="the tenant's switches",
+        what="proof",
+        expected=_APART,
+        found=f"not measured: {what}",
+        how=_NOBODY,
+        verdict=NOT_MEASURED,
+    )
+
+
+def _proof(item: str, found: str, how: str, bad: bool) -> Evidence:
+    return Evidence(
+        area=ISOLATION,
+        item=item,
+        what="proof",
+        expected=_APART,
+        found=found,
+        how=how,
+        verdict=FAILED if bad else PASSED,
+    )
