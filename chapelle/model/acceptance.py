@@ -23,6 +23,8 @@ LINKS, LINES, LOSS, POWER, ISOLATION, METERS = AREAS = (
     "meters",
 )
 
+replace = msgspec.structs.replace
+
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that was examined.
@@ -74,6 +76,28 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     def accepted(self) -> bool:
         """Whether nothing failed."""
         return not self.of(FAILED)
+
+
+# Areas whose findings name the tenant's own equipment and nobody else's.
+_OWN = frozenset({LINES, LOSS, METERS})
+
+
+def for_tenant(made: Acceptance) -> Acceptance:
+    """The acceptance as the tenant sees it: of isolation only whether it holds.
+
+    What was found is left out where it may name somebody else's equipment.
+    """
+    worst = (FAILED, NOT_MEASURED, PASSED)
+    proofs = sorted(
+        (each for each in made.evidence if each.area == ISOLATION),
+        key=lambda each: worst.index(each.verdict),
+    )
+    others = [each for each in made.evidence if each.area != ISOLATION]
+    shown = (
+        *(each if each.area in _OWN else replace(each, found="") for each in others),
+        *(replace(each, item=made.name, expected="", found="", how="") for each in proofs[:1]),
+    )
+    return replace(made, evidence=shown)
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, order=True):

@@ -1,24 +1,16 @@
 """The evidence of an acceptance, for people at a terminal and for machines."""
 
-import datetime
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from chapelle.model import tenant_view
 from chapelle.model.acceptance import (
     AREAS,
     FAILED,
-    ISOLATION,
-    LINES,
-    LINKS,
-    LOSS,
-    METERS,
     NOT_MEASURED,
     PASSED,
-    POWER,
     Acceptance,
     Evidence,
     Verdict,
@@ -70,42 +62,3 @@ def document(made: Acceptance) -> dict[str, Any]:
         "accepted": made.accepted,
         "acceptance": msgspec.to_builtins(made),
     }
-
-
-# -- for the file that both sides sign ------------------------------------------------------------
-
-_KINDS = {LINKS: "link", LOSS: "leaf", POWER: "cord", METERS: "meter"}
-_OUTCOMES: dict[Verdict, str] = {PASSED: "passed", FAILED: "failed", NOT_MEASURED: "unknown"}
-# What else was found may name somebody else's equipment.
-_TOLD = frozenset({LINES, LOSS, METERS})
-
-
-def for_handover(made: Acceptance) -> tuple[tenant_view.Evidence, ...]:
-    """The evidence as the tenant sees it: of isolation only whether it holds."""
-    shown = [each for each in made.evidence if each.area != ISOLATION]
-    proofs = sorted(
-        (each for each in made.evidence if each.area == ISOLATION),
-        key=lambda each: (FAILED, NOT_MEASURED, PASSED).index(each.verdict),
-    )
-    return tuple(_for_handover(made, each) for each in (*shown, *proofs[:1]))
-
-
-def _for_handover(made: Acceptance, each: Evidence) -> tenant_view.Evidence:
-    isolation = each.area == ISOLATION
-    told = each.area in _TOLD and each.verdict != NOT_MEASURED
-    return msgspec.convert(
-        {
-            "tenant": made.tenant,
-            "kind": "isolation" if isolation else _KINDS.get(each.area, each.what),
-            "subject": made.name if isolation else _subject(each),
-            "outcome": _OUTCOMES[each.verdict],
-            "measured": clean(each.found) if told else "",
-            "at": datetime.datetime.fromtimestamp(int(each.when), datetime.UTC),
-            "run": made.run,
-        },
-        tenant_view.Evidence,
-    )
-
-
-def _subject(each: Evidence) -> str:
-    return each.item if each.area == LINES else f"{each.item}: {each.what}"

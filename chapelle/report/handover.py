@@ -6,11 +6,8 @@ of the same day gives the same bytes.
 
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
-
-import msgspec
 
 from chapelle import lazy
 from chapelle.errors import InputError
@@ -49,23 +46,6 @@ def day(text: str | None) -> datetime.date:
     except ValueError as error:
         raise InputError(
             "This is no day.", where="--on", expected="a day such as 2026-12-01", found=repr(text)
-        ) from error
-
-
-def acceptance(path: Path) -> Acceptance:
-    """What `tenant.accept` found, from the file that it kept.
-
-    Raises:
-        InputError: the file cannot be read, or holds something else.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Acceptance)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise InputError(
-            "The acceptance cannot be read.",
-            where=str(path),
-            expected="the file acceptance.json of a run of tenant.accept",
-            found=str(error),
         ) from error
 
 

@@ -89,7 +89,7 @@ def handover(
     languages = handover_words.languages(language)
     rules = handover_words.rules(settings.root / "inventory" / "tenant-rules.yml")
     day = report.day(on)
-    given = report.acceptance(Path(acceptance).expanduser()) if acceptance else None
+    given = evidence.read(Path(acceptance).expanduser()) if acceptance else None
     taken, _ = read_or_take(snapshot)
     shown = view(Datacentre(taken), name, given or evidence.latest(settings, name))
     folder = Path(out).expanduser() if out else settings.state / f"handover-{shown.slug}"

@@ -16,14 +16,22 @@ from chapelle.errors import InputError
 from chapelle.fabric.intent import intent
 from chapelle.fabric.ownership import diff
 from chapelle.fabric.render import render
-from chapelle.model.acceptance import FAILED, NOT_MEASURED, PASSED, Acceptance, Line, Pings
+from chapelle.model.acceptance import (
+    AREAS,
+    FAILED,
+    ISOLATION,
+    NOT_MEASURED,
+    PASSED,
+    Acceptance,
+    Line,
+    Pings,
+)
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.model.isolation import INTENT, RUNNING, Proof
 from chapelle.model.snapshot import Snapshot
 from chapelle.model.switch import BgpPeer, Facts, Identity, Neighbour, Port
 from chapelle.report import acceptance as report
-from chapelle.report import handover
 from chapelle.run.tenancy import evidence as kept
 from chapelle.run.tenancy import lines as lines_of
 from chapelle.run.tenancy.withdraw import shut
@@ -302,7 +310,7 @@ def test_evidence_is_kept_for_machines_and_for_people(tmp_path) -> None:
     folder = kept.keep(Settings.load({"CHAPELLE_STATE": str(tmp_path)}), made, DC.snapshot)
     assert folder == tmp_path / "runs" / made.run
     assert {path.name for path in folder.iterdir()} == {
-        "acceptance.json", "acceptance.txt", "handover.json", "snapshot.json",
+        "acceptance.json", "acceptance.txt", "snapshot.json",
     }  # fmt: skip
     again = msgspec.json.decode((folder / kept.DOCUMENT).read_bytes(), type=Acceptance)
     assert again == made
@@ -330,11 +338,11 @@ def test_the_file_for_both_sides_takes_it_and_tells_of_nobody_else(tmp_path) -> 
             *premises.isolation(Proof(source=RUNNING, leaks=())),
         ),
     )
-    folder = kept.keep(Settings.load({"CHAPELLE_STATE": str(tmp_path)}), made, DC.snapshot)
-    found = handover.evidence(folder / kept.HANDOVER)
-    assert {each.kind for each in found} == {
-        "link", "latency", "throughput", "leaf", "cord", "meter", "isolation",
-    }  # fmt: skip
-    assert [e.outcome for e in found if e.kind == "isolation"] == ["failed"]
-    assert "eau-de-paris" not in (folder / kept.HANDOVER).read_text()
-    assert view(DC, "ap-hp", found).evidence
+    settings = Settings.load({"CHAPELLE_STATE": str(tmp_path)})
+    kept.keep(settings, made, DC.snapshot)
+    shown = view(DC, "ap-hp", kept.latest(settings, "ap-hp")).acceptance
+    assert shown is not None
+    assert {each.area for each in shown.evidence} == {*AREAS}
+    assert [e.verdict for e in shown.evidence if e.area == ISOLATION] == [FAILED]
+    assert "eau-de-paris" not in msgspec.json.encode(shown).decode()
+    assert kept.latest(settings, "eau-de-paris") is None

@@ -11,7 +11,7 @@ from chapelle.checks.tenancy import strangers, view_space
 from chapelle.checks.tenancy.own import Own
 from chapelle.checks.tenancy.view_network import Wiring, networks
 from chapelle.errors import RefusedError
-from chapelle.model.acceptance import Acceptance
+from chapelle.model.acceptance import Acceptance, for_tenant
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.tenant_view import Person, TenantView
 
@@ -58,7 +58,7 @@ def view(dc: Datacentre, slug: str, acceptance: Acceptance | None = None) -> Ten
         bgp=wiring.bgp(),
         contacts=tuple(_people(dc, "tenancy.tenant", own.tenant.id)),
         operator_contacts=tuple(_operators(own)),
-        acceptance=acceptance,
+        acceptance=for_tenant(acceptance) if acceptance else None,
     )
     strangers.refuse(own, made)
     return made
