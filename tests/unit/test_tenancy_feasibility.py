@@ -355,8 +355,8 @@ def test_what_is_promised_too_much_elsewhere_is_told_and_stops_nobody_else() -> 
     assert {option.racks[0][:2] for option in found.options} == {"A1", "A2", "A3"}
     assert reason(found, "A4-R10").startswith("panel panel-a4-")
     assert found.options[0].remarks[-1] == (
-        "promised too much before, and nothing is added to it: panel panel-a4-a would carry 106 % "
-        "of what it may when panel panel-a4-b is out: 40.2 of 38.0 kW"
+        "promised too much before, and nothing is added to it: panel panel-a4-b would carry 106 % "
+        "of what it may when panel panel-a4-a is out: 40.2 of 38.0 kW"
     )
 
 
