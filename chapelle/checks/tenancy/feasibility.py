@@ -61,6 +61,7 @@ class Feasibility:
         sorting = Sorting(self.room, self.request, self.headroom)
         refused = list(sorting.refused)
         proven: list[Option] = []
+        over = self.headroom.over()
         for found in self._choices(sorting):
             if len(proven) == options:
                 break
@@ -68,7 +69,7 @@ class Feasibility:
                 names = tuple(spot.name for spot in found.spots)
                 refused.append(refusal(names, f"together: {harm[0]}"))
                 continue
-            remarks = tuple(of_choice(self.room, self.request, found, sorting.offered))
+            remarks = tuple(of_choice(self.room, self.request, found, sorting.offered, over))
             proven.append(
                 Option(
                     racks=tuple(spot.name for spot in found.spots),

@@ -109,6 +109,17 @@ class Headroom:
                 if node not in self._dead[case]
             ]
 
+    def over(self) -> Strain | None:
+        """What carries most of what it may not carry, before anything is added."""
+        worst = [
+            strain
+            for strains in self.strains()
+            for strain in strains
+            if strain.limit and strain.watts > strain.limit + 1
+        ]
+        # Of equals the last, whose loss is the nearest.
+        return max(reversed(worst), key=lambda s: round(s.share, 6), default=None)
+
     def rows(self, sides: tuple[Side, ...]) -> tuple[Row, ...]:
         """All that carries some of what is drawn from these sides, in each case that matters."""
         entries = self.entries(sides)

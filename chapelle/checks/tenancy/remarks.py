@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from chapelle.checks.tenancy.choice import Choice, distance
+from chapelle.checks.tenancy.headroom import Strain
 from chapelle.checks.tenancy.room import Room, Spot
 from chapelle.model.tenancy import HELD_UNTIL, Refused, Request
 
@@ -19,9 +20,21 @@ def refusal(names: tuple[str, ...], reason: str) -> Refused:
 
 
 def of_choice(
-    room: Room, request: Request, choice: Choice, offered: Sequence[Spot]
+    room: Room,
+    request: Request,
+    choice: Choice,
+    offered: Sequence[Spot],
+    over: Strain | None,
 ) -> Iterator[str]:
-    """What speaks for a choice and against it, the weightiest first."""
+    """What speaks for a choice and against it, the weightiest first.
+
+    Arguments:
+        room: the racks.
+        request: what is asked for.
+        choice: what is offered.
+        offered: all racks that could be.
+        over: what is promised too much already.
+    """
     yield _places(choice)
     if request.space.near:
         near = room.by_name[request.space.near]
@@ -47,6 +60,8 @@ def of_choice(
     )
     yield f"leaves room for {racks(_left(choice, offered, watts))} of the same kind"
     yield from _warnings(room, choice)
+    if over:
+        yield f"promised too much before, and nothing is added to it: {over}"
 
 
 def _left(choice: Choice, offered: Sequence[Spot], watts: float) -> int:
