@@ -189,7 +189,9 @@ class Objects:
             json=_payload(after),
             headers={"If-Match": found.etag},
         )
-        _accept(answer, f"change {label(list_name, found.fields)}", 200, 404, 412)
+        what = f"change {label(list_name, found.fields)}"
+        _accept(answer, what, 200, 404, 412)
+        self._require_allowed(answer, list_name, found.id, what)
         return _found(list_name, answer) if answer.status_code == 200 else None
 
     def delete(self, list_name: str, found: Found) -> bool:
@@ -202,8 +204,21 @@ class Objects:
         answer = self._session.delete(
             self._place(list_name, found.id), headers={"If-Match": found.etag}
         )
-        _accept(answer, f"delete {label(list_name, found.fields)}", 204, 404, 412)
+        what = f"delete {label(list_name, found.fields)}"
+        _accept(answer, what, 204, 404, 412)
+        self._require_allowed(answer, list_name, found.id, what)
         return answer.status_code == 204
+
+    def _require_allowed(
+        self, answer: requests.Response, list_name: str, number: int, what: str
+    ) -> None:
+        """NetBox says of what the user may see and not write that it is not there.
+
+        Raises:
+            RefusedError: it is there.
+        """
+        if answer.status_code == 404 and self.read(list_name, number) is not None:
+            raise _refused(answer, what, "the token's user may not write this object", 200)
 
     def hanging(
         self, list_name: str, number: int, own: Collection[tuple[str, str]] = ()
@@ -339,13 +354,20 @@ def _accept(answer: requests.Response, what: str, *statuses: int) -> None:
     if answer.status_code not in reasons:
         require(answer, *statuses)
         return
+    raise _refused(answer, what, reasons[answer.status_code], statuses[0])
+
+
+def _refused(answer: requests.Response, what: str, reason: str, status: int) -> RefusedError:
     remedy = "change what the message names, then plan again"
-    if answer.status_code == 403:
-        remedy = "give the user the permissions that docs/your-own-netbox.md lists for `tenancy`"
-    raise RefusedError(
-        f"NetBox refuses to {what}: {reasons[answer.status_code]}.",
+    if answer.status_code in (403, 404):
+        remedy = (
+            "give the user the permissions that docs/your-own-netbox.md lists for `tenancy`; they "
+            "cover what a request made, and nothing that was there before"
+        )
+    return RefusedError(
+        f"NetBox refuses to {what}: {reason}.",
         where=answer.url.partition("?")[0],
-        expected=f"status {statuses[0]}",
+        expected=f"status {status}",
         found=f"status {answer.status_code}: {said(answer)}",
         remedy=remedy,
     )
