@@ -2,7 +2,7 @@
 
 `provision --aisle=2` of the README runs on one rack here, because the whole aisle has a test of its
 own. The commands of your-own-servers.md have theirs in test_own_servers.py, and those of
-maintenance.md in tests/netbox/test_windows.py.
+maintenance.md and tenant-onboarding.md in tests/netbox.
 """
 
 import os
@@ -31,7 +31,8 @@ HOW_TOS = (
     "tenant-space.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
-ELSEWHERE = {"your-own-servers.md", "maintenance.md"}  # test_own_servers.py, test_windows.py
+# test_own_servers.py, test_windows.py, test_tenancy_run.py
+ELSEWHERE = {"your-own-servers.md", "maintenance.md", "tenant-onboarding.md"}
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
 
