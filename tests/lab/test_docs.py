@@ -32,7 +32,12 @@ HOW_TOS = (
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
 # test_own_servers.py, test_windows.py, test_tenancy_run.py
-ELSEWHERE = {"your-own-servers.md", "maintenance.md", "tenant-onboarding.md"}
+ELSEWHERE = {
+    "your-own-servers.md",
+    "maintenance.md",
+    "tenant-onboarding.md",
+    "tenant-handover.md",
+}
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
 
@@ -63,7 +68,7 @@ def environment_for(name: str, settings: Settings) -> dict[str, str]:
     }
     url = server.up(settings, print)  # the how-to before may have ended with stopping it
     if name == "your-own-netbox.md":  # the embedded one stands for the reader's own
-        tokens = {mode: access.access(settings, mode).token for mode in ("read", "write", "seed")}
+        tokens = {mode: access.access(settings, mode).token for mode in access.VARIABLES}
         found |= {
             "CHAPELLE_TARGET": "lab",
             "NETBOX_URL": url,

@@ -201,8 +201,15 @@ def test_of_two_that_want_one_rack_one_gets_it(rig: Rig) -> None:
 
 def test_the_commands_of_the_how_to_do_what_it_says(rig: Rig, tmp_path: Path) -> None:
     before = rig.content()
-    for command, expected in howto.commands("tenant-onboarding.md"):
-        words = command.split()[1:]
+    typed = howto.commands("tenant-onboarding.md")
+    comes = next(place for place, (words, _) in enumerate(typed) if words.endswith("--yes"))
+    handed_over = [
+        (words.replace("ap-hp", "eau-de-paris"), code)
+        for words, code in howto.commands("tenant-handover.md")
+    ]
+    typed[comes + 1 : comes + 1] = [("invoke tenant.isolation", 0), *handed_over]
+    for command, expected in typed:
+        words = command.partition(" #")[0].replace("--out ", "--out=").split()[1:]
         words = [word.replace("--out=", f"--out={tmp_path}/") for word in words]
         if "--yes" in words:
             words.append("--no-fabric")
@@ -213,6 +220,8 @@ def test_the_commands_of_the_how_to_do_what_it_says(rig: Rig, tmp_path: Path) ->
             assert "+vrf eau-de-paris" in done.stdout
             assert diff(before, rig.content()) == []
             assert not papers.of_tenant(rig.settings, "eau-de-paris")
+    made = {path.suffix for path in (tmp_path / "eau-de-paris").iterdir()}
+    assert made == {".csv", ".html", ".json", ".pdf"}
     runs = papers.of_tenant(rig.settings, "eau-de-paris")
     assert [run.state.stage for run in runs] == ["done", "done"]
     assert (runs[0].path / "certificate.txt").read_text().startswith("Certificate of release: Eau")
