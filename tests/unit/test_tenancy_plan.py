@@ -566,6 +566,15 @@ def test_a_foreign_device_on_the_tenants_port_is_named() -> None:
         offboard(dc_of(content), "eau-de-paris", TODAY)
 
 
+def test_networks_that_came_with_no_request_are_named() -> None:
+    content = tenants.content()
+    vlan = edits.one(content, "vlans", edits.named("eau-de-paris-oob"))
+    content = edits.edited(content, "vlans", lambda v: v.id == vlan.id, custom_fields={})
+    with pytest.raises(RefusedError, match="Not everything") as caught:
+        offboard(dc_of(content), "eau-de-paris", TODAY)
+    assert caught.value.found == f"VLAN {vlan.vid} eau-de-paris-oob"
+
+
 def test_the_house_does_not_leave() -> None:
     with pytest.raises(RefusedError, match="runs the datacentre"):
         offboard(reference.datacentre(), "ville-de-paris", TODAY)

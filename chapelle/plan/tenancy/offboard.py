@@ -116,14 +116,37 @@ class _Leaving:
             )
         left = [*self._standing(), *self._hanging()]
         if left:
-            more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             raise RefusedError(
                 f"Equipment of {self.tenant.name} is still here; nothing was changed.",
                 where=f"racks {', '.join(sorted(rack.name for rack in self.racks)) or '(none)'}",
                 expected="empty racks, and nothing on the ports but the tenant's edge",
-                found="\n            ".join(left[:_NAMED]) + more,
+                found=_counted(left),
                 remedy="have it taken out; then take it out of its rack, and its cables out, in "
                 "NetBox",
+            )
+        self._require_requested()
+
+    def _require_requested(self) -> None:
+        """Make sure that all networks that would go came with a request of the tenant's."""
+        strange = [
+            _SAID[name].format(record)
+            for name, records in (
+                ("vrfs", self.vrfs),
+                ("l2vpns", self.l2vpns),
+                ("vlans", self.vlans),
+                ("prefixes", self.prefixes),
+            )
+            for record in records
+            if not record.custom_fields.get(REQUEST)
+        ]
+        if strange:
+            raise RefusedError(
+                f"Not everything that {self.tenant.name} has in NetBox came with a request; "
+                "nothing was changed.",
+                where=f"tenant {self.tenant.slug} in NetBox",
+                expected=f"the reference of a request in custom field {REQUEST} of each",
+                found=_counted(strange),
+                remedy="delete in NetBox what is not needed, or enter the reference there",
             )
 
     def _standing(self) -> list[str]:
@@ -319,6 +342,12 @@ class _Leaving:
             and self.dc.aisle_number(device) in aisles
         ]
         return tuple(sorted(device.name or "" for device in (*near, *self.dc.borders)))
+
+
+def _counted(names: list[str]) -> str:
+    """The first of them, one a line, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return "\n            ".join(names[:_NAMED]) + more
 
 
 # How people call things that are withdrawn; what only belongs to another one is not named.
