@@ -189,9 +189,9 @@ class Objects:
             json=_payload(after),
             headers={"If-Match": found.etag},
         )
-        what = f"change {label(list_name, found.fields)}"
-        _accept(answer, what, 200, 404, 412)
-        self._require_allowed(answer, list_name, found.id, what)
+        if self._gone(answer, list_name, found):
+            return None
+        _accept(answer, f"change {label(list_name, found.fields)}", 200, 412)
         return _found(list_name, answer) if answer.status_code == 200 else None
 
     def delete(self, list_name: str, found: Found) -> bool:
@@ -204,21 +204,18 @@ class Objects:
         answer = self._session.delete(
             self._place(list_name, found.id), headers={"If-Match": found.etag}
         )
-        what = f"delete {label(list_name, found.fields)}"
-        _accept(answer, what, 204, 404, 412)
-        self._require_allowed(answer, list_name, found.id, what)
+        if self._gone(answer, list_name, found):
+            return False
+        _accept(answer, f"delete {label(list_name, found.fields)}", 204, 412)
         return answer.status_code == 204
 
-    def _require_allowed(
-        self, answer: requests.Response, list_name: str, number: int, what: str
-    ) -> None:
-        """NetBox says of what the user may see and not write that it is not there.
+    def _gone(self, answer: requests.Response, list_name: str, found: Found) -> bool:
+        """Whether an object was not written because it is no longer there.
 
-        Raises:
-            RefusedError: it is there.
+        NetBox says 404 of what the user may see and not write, and 403 of what another request
+        deletes just then, too. So the object itself is asked.
         """
-        if answer.status_code == 404 and self.read(list_name, number) is not None:
-            raise _refused(answer, what, "the token's user may not write this object", 200)
+        return answer.status_code in (403, 404) and self.read(list_name, found.id) is None
 
     def hanging(
         self, list_name: str, number: int, own: Collection[tuple[str, str]] = ()
@@ -349,25 +346,22 @@ def _accept(answer: requests.Response, what: str, *statuses: int) -> None:
     reasons: dict[int, str] = {
         400: "a rule of NetBox's, or a custom validator, forbids it",
         403: "the token's user may not",
+        404: "the token's user may not write this object",
         409: "other objects need it",
     }
     if answer.status_code not in reasons:
         require(answer, *statuses)
         return
-    raise _refused(answer, what, reasons[answer.status_code], statuses[0])
-
-
-def _refused(answer: requests.Response, what: str, reason: str, status: int) -> RefusedError:
     remedy = "change what the message names, then plan again"
     if answer.status_code in (403, 404):
         remedy = (
             "give the user the permissions that docs/your-own-netbox.md lists for `tenancy`; they "
             "cover what a request made, and nothing that was there before"
         )
-    return RefusedError(
-        f"NetBox refuses to {what}: {reason}.",
+    raise RefusedError(
+        f"NetBox refuses to {what}: {reasons[answer.status_code]}.",
         where=answer.url.partition("?")[0],
-        expected=f"status {status}",
+        expected=f"status {statuses[0]}",
         found=f"status {answer.status_code}: {said(answer)}",
         remedy=remedy,
     )
