@@ -129,14 +129,17 @@ def _edge(work: Work, aisle: str, racks: Sequence[r.Rack], overlay: Overlay) -> 
         tenant=work.tenant,
         custom_fields=fields,
     )
+    ports, cords = _ports(work, device, overlay), _cords(work, device)
+    work.words.append(f"{name} in {rack.name} U{position:g}, status planned")
+    return Edge(aisle=aisle, device=device, name=name, rack=rack, ports=ports, cords=cords)
+
+
+def _ports(work: Work, device: int, overlay: Overlay) -> dict[str, int]:
+    """What NetBox makes of the device's type, and the group of the hand-off; ids by name."""
     ports = {}
     if overlay.asn is None:
         ports[EDGE_GROUP] = work.draft.create(
-            "interfaces",
-            device=device,
-            name=EDGE_GROUP,
-            type="lag",
-            **_carried(overlay),
+            "interfaces", device=device, name=EDGE_GROUP, type="lag", **_carried(overlay)
         )
     for port in (*_PORTS, *CROSS_PORTS):
         ports[port] = work.draft.create(
@@ -149,7 +152,11 @@ def _edge(work: Work, aisle: str, racks: Sequence[r.Rack], overlay: Overlay) -> 
     ports[EDGE_MANAGEMENT] = work.draft.create(
         "interfaces", device=device, name=EDGE_MANAGEMENT, type=MANAGEMENT_TYPE, mgmt_only=True
     )
-    cords = {
+    return ports
+
+
+def _cords(work: Work, device: int) -> dict[str, int]:
+    return {
         cord: work.draft.create(
             "power_ports",
             device=device,
@@ -160,8 +167,6 @@ def _edge(work: Work, aisle: str, racks: Sequence[r.Rack], overlay: Overlay) -> 
         )
         for cord in CORDS
     }
-    work.words.append(f"{name} in {rack.name} U{position:g}, status planned")
-    return Edge(aisle=aisle, device=device, name=name, rack=rack, ports=ports, cords=cords)
 
 
 def _known(work: Work, aisle: str, device: r.Device, overlay: Overlay) -> Edge:
