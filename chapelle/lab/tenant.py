@@ -2,7 +2,7 @@
 
 In production this is the tenant's own equipment, which nobody of us configures. In the lab somebody
 has to speak LACP or BGP from the other side, with addresses that the tenant would have chosen. They
-follow one rule (`host`): the edge in aisle N has host 10 + N of each of the tenant's networks.
+follow one rule (`edge_address`): the edge in aisle N has host 10 + N of each of its networks.
 """
 
 import ipaddress
@@ -13,10 +13,7 @@ import msgspec
 from chapelle.lab.ports import wrong
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.tenancy import ANNOUNCED, EDGE_GROUP
-
-# An edge's address in a network of its tenant's: this, and the number of its aisle.
-FIRST_HOST = 10
+from chapelle.model.tenancy import ANNOUNCED, EDGE_GROUP, edge_address
 
 # The longest prefix of a part of a network that switches take (docs/fabric-configuration.md).
 _LONGEST = {4: 28, 6: 64}
@@ -85,25 +82,8 @@ def handoff(dc: Datacentre, device: r.Device) -> Handoff:
         asn=_asn(device, where) if sessions else 0,
         sessions=sessions,
         announced=tuple(dict.fromkeys((*networks, *parts))),
-        owned=tuple(host(part, int(aisle), where).partition("/")[0] for part in parts),
+        owned=tuple(edge_address(part, int(aisle), where).partition("/")[0] for part in parts),
     )
-
-
-def host(prefix: str, aisle: int, where: str) -> str:
-    """The address, with prefix length, of the edge in an aisle: host 10 + its number.
-
-    In a network that is too small for that, hosts are counted from the end.
-
-    Raises:
-        InputError: there is no room beside the gateway, which is the first host.
-    """
-    network = ipaddress.ip_network(prefix)
-    number = FIRST_HOST + aisle
-    if number >= network.num_addresses - 1:
-        number = network.num_addresses - 1 - aisle
-    if number < 2:
-        raise wrong("network of a tenant", where, "room for an address an aisle", prefix)
-    return f"{network[number]}/{network.prefixlen}"
 
 
 def _part(prefix: str, aisle: int, aisles: int) -> str:
@@ -121,7 +101,7 @@ def _vlan(dc: Datacentre, vlan: r.VLAN, aisle: int, where: str) -> Vlan:
     prefixes = dc.prefixes_by_vlan.get(vlan.id, ())
     return Vlan(
         vid=vlan.vid,
-        addresses=tuple(host(prefix.prefix, aisle, where) for prefix in prefixes),
+        addresses=tuple(edge_address(prefix.prefix, aisle, where) for prefix in prefixes),
         gateways=tuple(
             gateway.address.partition("/")[0]
             for prefix in prefixes

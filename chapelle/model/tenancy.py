@@ -7,9 +7,12 @@ ISO 8601 days, the last of which counts.
 """
 
 import datetime
+import ipaddress
 from typing import Annotated, Literal
 
 import msgspec
+
+from chapelle.errors import InputError
 
 # Custom fields: of sites; of all that belongs to a request; of racks; of reservations; of VRFs.
 POOLS = "tenant_pools"
@@ -214,6 +217,33 @@ def vrf_name(slug: str, l3vni: int) -> str:
 def edge_name(slug: str, aisle: str) -> str:
     """The device of role `tenant-edge` in an aisle."""
     return f"edge-{slug}-a{aisle}"
+
+
+# An edge's address in a network of its tenant's: this, and the number of its aisle.
+_FIRST_HOST = 10
+
+
+def edge_address(prefix: str, aisle: int, where: str) -> str:
+    """The address, with prefix length, of the edge in an aisle: host 10 + its number.
+
+    In a network that is too small for that, hosts are counted from the end.
+
+    Raises:
+        InputError: there is no room beside the gateway, which is the first host.
+    """
+    network = ipaddress.ip_network(prefix)
+    number = _FIRST_HOST + aisle
+    if number >= network.num_addresses - 1:
+        number = network.num_addresses - 1 - aisle
+    if number < 2:
+        raise InputError(
+            "A network of a tenant has no room for an address an aisle.",
+            where=where,
+            expected="a network with an address for the edge in each aisle",
+            found=prefix,
+            remedy="give the tenant a larger network in NetBox",
+        )
+    return f"{network[number]}/{network.prefixlen}"
 
 
 # -- what can be offered --------------------------------------------------------------------------

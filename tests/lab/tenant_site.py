@@ -9,18 +9,14 @@ of management.
 import re
 from functools import cache
 
-import fabric_datacentre as fabric
 import msgspec
 import reference
 import tenants
 from full_site import only
 
-from chapelle.lab.tenant import host
-from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.records import Content
 from chapelle.model.snapshot import Snapshot
-from chapelle.model.tenancy import EDGE_MANAGEMENT
 
 SPINES = ("spine-a1", "spine-a2")
 PAIRS = (("leaf-a1-ta", "leaf-a1-tb"), ("leaf-a2-ta", "leaf-a2-tb"))
@@ -55,33 +51,7 @@ def content() -> Content:
         asked = tenants.request(slug)
         space = msgspec.structs.replace(asked.space, racks=len(racks))
         made = tenants.onboarded(made, msgspec.structs.replace(asked, space=space), racks)
-    for name in EDGES:
-        made = managed(made, name)
     return made
-
-
-def managed(content: Content, name: str) -> Content:
-    """The content where an edge has an address by which one can log in to it."""
-    dc = fabric.datacentre(content)
-    edge = dc.device(name)
-    if edge.oob_ip is not None:
-        return content
-    port = next(i for i in dc.interfaces_by_device[edge.id] if i.name == EDGE_MANAGEMENT)
-    switch = dc.peer_interface(port)
-    assert switch
-    assert switch.untagged_vlan
-    prefix = dc.prefixes_by_vlan[switch.untagged_vlan][0]
-    address = r.IPAddress(
-        id=fabric.next_id(content, "ip_addresses"),
-        address=host(prefix.prefix, int(dc.aisle_number(edge) or 0), name),
-        status="active",
-        vrf=prefix.vrf,
-        tenant=edge.tenant,
-        assigned_object_type="dcim.interface",
-        assigned_object_id=port.id,
-    )
-    content = fabric.added(content, "ip_addresses", address)
-    return fabric.edited(content, "devices", edge, oob_ip=address.id)
 
 
 def datacentre() -> Datacentre:

@@ -7,10 +7,9 @@ from reference import content
 
 from chapelle.errors import InputError
 from chapelle.lab import edge, spec, tenant
-from chapelle.lab.tenant import host
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.tenancy import ANNOUNCED, EDGE, EDGE_GROUP
+from chapelle.model.tenancy import ANNOUNCED, EDGE, EDGE_GROUP, edge_address
 
 NAME = "edge-ap-hp-a1"
 
@@ -48,12 +47,12 @@ def with_edge(**more: object) -> Datacentre:
     ],
 )
 def test_each_aisle_has_an_address_of_its_own(prefix: str, aisle: int, address: str) -> None:
-    assert host(prefix, aisle, "here") == address
+    assert edge_address(prefix, aisle, "here") == address
 
 
 def test_a_network_without_room_is_said() -> None:
     with pytest.raises(InputError, match="network of a tenant") as error:
-        host("10.80.0.0/30", 2, "device edge-ap-hp-a2")
+        edge_address("10.80.0.0/30", 2, "device edge-ap-hp-a2")
     assert error.value.where == "device edge-ap-hp-a2"
 
 

@@ -169,6 +169,10 @@ def test_out_of_band_is_a_vlan_of_the_tenant_up_to_the_border() -> None:
     (uplink,) = [one for one in border.attachments if one.peer == "oob-a2-1"]
     assert vlan.vid in uplink.tagged
     assert next(v for v in border.vlans if v.vid == vlan.vid).vrf == "eau-de-paris"
+    (prefix,) = dc.prefixes_by_vlan[vlan.id]
+    address = dc.ip_addresses[dc.device("edge-eau-de-paris-a2").oob_ip or 0]
+    assert address.address == f"{ipaddress.ip_network(prefix.prefix)[12]}/24"
+    assert dc.interfaces[address.assigned_object_id or 0].name == "mgmt"
 
 
 def test_every_object_names_its_request() -> None:

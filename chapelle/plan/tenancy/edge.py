@@ -16,6 +16,7 @@ from chapelle.model.tenancy import (
     EDGE_GROUP,
     EDGE_MANAGEMENT,
     EDGE_PORT,
+    edge_address,
     edge_name,
 )
 from chapelle.plan.tenancy import plugs, space
@@ -63,6 +64,7 @@ def plan(work: Work, racks: Sequence[r.Rack], overlay: Overlay) -> tuple[str, ..
         if overlay.out_of_band is not None:
             port = edge.ports[EDGE_MANAGEMENT]
             plugs.out_of_band(work, (edge.name, EDGE_MANAGEMENT, port), aisle, overlay)
+            _address(work, edge, port, overlay.out_of_band)
         _cross_connects(work, edge)
     if overlay.asn is None:
         _elsewhere(work, overlay)
@@ -102,6 +104,24 @@ def _require_aisles(work: Work, aisles: Iterable[str]) -> None:
             expected=f"one of the aisles {', '.join(sorted(aisles, key=int))}",
             found=", ".join(lost),
         )
+
+
+def _address(work: Work, edge: Edge, port: int, vlan: int) -> None:
+    """Give the equipment an address out of band, by which it can be reached for its acceptance."""
+    if work.draft.record("devices", edge.device).oob_ip is not None:
+        return
+    prefix = next(each for each in work.draft.content.prefixes if each.vlan == vlan)
+    where = f"prefix {prefix.prefix} in NetBox"
+    address = work.create(
+        "ip_addresses",
+        address=edge_address(prefix.prefix, int(edge.aisle), where),
+        status="active",
+        vrf=prefix.vrf,
+        tenant=work.tenant,
+        assigned_object_type="dcim.interface",
+        assigned_object_id=port,
+    )
+    work.draft.update("devices", edge.device, oob_ip=address)
 
 
 # -- the device -----------------------------------------------------------------------------------
