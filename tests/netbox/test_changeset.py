@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from chapelle.netbox.reading import read_content
 from chapelle.settings import Settings
 
 pytestmark = pytest.mark.netbox
+
+ROOT = Path(__file__).parents[2]
 
 MODELS = (
     "dcim.rack", "dcim.rackreservation", "dcim.device", "dcim.cable", "ipam.vrf",
@@ -445,7 +448,14 @@ def killed(room: Room, action: str, file: Path, changes: Sequence[Change], at: I
     plan.write_bytes(encode(changes))
     arguments = [str(room.settings.state), action, str(file), str(plan), str(at.line), at.when]
     command = [sys.executable, str(Path(__file__).parent / "killed_writer.py"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
