@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
+from math import ceil, floor
 
 from chapelle.errors import InputError
 from chapelle.model import records as r
@@ -186,6 +187,13 @@ class Datacentre:
             if address.assigned_object_type == "dcim.interface" and address.assigned_object_id:
                 grouped[address.assigned_object_id].append(address)
         return {key: tuple(values) for key, values in grouped.items()}
+
+    def units(self, device: r.Device) -> range:
+        """The whole units of its rack that a device takes, also in part."""
+        kind = self.device_types.get(device.device_type)
+        if device.position is None or kind is None:
+            return range(0)
+        return range(floor(device.position), ceil(device.position + kind.u_height))
 
     def primary_ip4(self, device: r.Device) -> r.IPAddress | None:
         """The device's primary IPv4 address."""

@@ -5,7 +5,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from functools import cached_property
-from math import ceil, floor
 
 import msgspec
 
@@ -143,7 +142,7 @@ class Room:
             aisle=aisle,
             place=place,
             standing=standing,
-            filled=frozenset(unit for device in standing for unit in self._units(device)),
+            filled=frozenset(unit for device in standing for unit in self.dc.units(device)),
             kilograms=sum(map(self._weight, devices)),
             most=None if not most else most * KILOGRAMS.get(rack.weight_unit or "kg", 1.0),
             draw=sum(device.draw for device in drawing if device),
@@ -153,13 +152,6 @@ class Room:
             held=held,
             expired=expired,
         )
-
-    def _units(self, device: r.Device) -> range:
-        """The whole units that a device takes, also in part."""
-        kind = self.dc.device_types.get(device.device_type)
-        if device.position is None or kind is None:
-            return range(0)
-        return range(floor(device.position), ceil(device.position + kind.u_height))
 
     def _weight(self, device: r.Device) -> float:
         kind = self.dc.device_types.get(device.device_type)

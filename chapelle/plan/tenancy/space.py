@@ -164,12 +164,8 @@ def top(work: Work, rack: r.Rack) -> int:
     Raises:
         RefusedError: it is full.
     """
-    filled: set[float] = set()
-    for device in work.dc.content.devices:
-        kind = work.dc.device_types.get(device.device_type)
-        if device.rack == rack.id and device.position is not None and kind:
-            halves = range(int(kind.u_height * 2))
-            filled |= {(device.position + half / 2) // 1 for half in halves}
+    standing = [device for device in work.dc.content.devices if device.rack == rack.id]
+    filled = {unit for device in standing for unit in work.dc.units(device)}
     free = [unit for unit in range(1, rack.u_height + 1) if unit not in filled]
     if not free:
         raise RefusedError(
