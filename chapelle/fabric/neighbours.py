@@ -2,7 +2,7 @@
 
 What a tenant may announce is the networks that NetBox says it has, whole or in parts: it may have
 the halves of one in two aisles, and shift traffic by announcing them. A private VRF is not the
-Internet, where only the whole is right. Parts end at LONGEST: a route a machine belongs in no
+Internet, where only the whole is right. Parts end at LONGEST_PART: a route a machine belongs in no
 table that all switches of the tenant hold. Parts of a longer network than that there are none.
 
 A tenant hears all that its VRF holds, which is nobody else's, but for the routes to single machines
@@ -17,9 +17,7 @@ import ipaddress
 import msgspec
 
 from chapelle.fabric.switch import Handoff, Session, Switch
-
-# The longest part of a network that a tenant may announce, by version of IP.
-LONGEST = {4: 28, 6: 64}
+from chapelle.model.tenancy import LONGEST_PART
 
 
 class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,5 +119,5 @@ def _of(family: str, networks: tuple[str, ...]) -> list[str]:
 def _entry(text: str) -> str:
     """A network in a list of prefixes, with its parts."""
     network = ipaddress.ip_network(text)
-    longest = LONGEST[network.version]
+    longest = LONGEST_PART[network.version]
     return text if network.prefixlen >= longest else f"{text} le {longest}"

@@ -13,10 +13,7 @@ import msgspec
 from chapelle.lab.ports import wrong
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.tenancy import ANNOUNCED, EDGE_GROUP, edge_address
-
-# The longest prefix of a part of a network that switches take (docs/fabric-configuration.md).
-_LONGEST = {4: 28, 6: 64}
+from chapelle.model.tenancy import ANNOUNCED, EDGE_GROUP, LONGEST_PART, edge_address
 
 type Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -90,7 +87,7 @@ def _part(prefix: str, aisle: int, aisles: int) -> str:
     """The part of a network that is in an aisle; all of it where it is too small to be parted."""
     network = ipaddress.ip_network(prefix)
     bits = (aisles - 1).bit_length()
-    if network.prefixlen + bits > _LONGEST[network.version] or not 1 <= aisle <= aisles:
+    if network.prefixlen + bits > LONGEST_PART[network.version] or not 1 <= aisle <= aisles:
         return prefix
     size = 1 << (network.max_prefixlen - network.prefixlen - bits)
     first = network.network_address + (aisle - 1) * size

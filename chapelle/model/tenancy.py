@@ -40,6 +40,9 @@ NETWORK = "tenant-network"
 ANNOUNCED = "tenant-announced"
 LINK = "tenant-link"
 
+# The longest part of a network that a tenant may announce, by version of IP.
+LONGEST_PART = {4: 28, 6: 64}
+
 # Lengths of a network between a tenant and a switch, by version of IP (RFC 3021, RFC 6164).
 LINK_LENGTHS = {4: (31, 30), 6: (127, 126, 64)}
 
