@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 
-from chapelle.errors import InputError, RefusedError
+from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF
 from chapelle.model.status import DOWN, IN_SERVICE, PROVISIONABLE
 from chapelle.plan import policy as policies
-from chapelle.plan import rolling
+from chapelle.plan import rolling, sealed
 from chapelle.plan.apart import apart
 from chapelle.plan.batches import Batch, Member, batches, domain_of
 from chapelle.plan.hostvars import hostvars
@@ -83,11 +83,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def aisles(self) -> tuple[str, ...]:
         """The numbers of the aisles that the hosts stand in."""
         return tuple(sorted({host.aisle for host in self.hosts}, key=int))
-
-
-class _File(msgspec.Struct, frozen=True, kw_only=True):
-    hash: str
-    plan: Plan
 
 
 def build(
@@ -208,7 +203,7 @@ def digest(value: Any) -> str:
 
 def encode(plan: Plan) -> bytes:
     """The plan as the bytes of a file, for people to read too."""
-    return msgspec.json.format(msgspec.json.encode(_File(hash=plan.hash, plan=plan))) + b"\n"
+    return sealed.encode(plan)
 
 
 def read(path: Path) -> Plan:
@@ -218,23 +213,7 @@ def read(path: Path) -> Plan:
         InputError: the file cannot be read, or is no plan of this format.
         RefusedError: the content is not what the plan's hash was made of.
     """
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
-    except OSError as error:
-        raise _not_a_plan(path, error.strerror or str(error)) from error
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise _not_a_plan(path, str(error)) from error
-    if file.plan.format != FORMAT:
-        raise _not_a_plan(path, f"format {file.plan.format}")
-    if file.plan.hash != file.hash:
-        raise RefusedError(
-            "The plan was altered after it was made.",
-            where=str(path),
-            expected=f"content with hash {file.hash}",
-            found=f"content with hash {file.plan.hash}",
-            remedy=f"make the plan again, with --out {path}",
-        )
-    return file.plan
+    return sealed.read(path, Plan, FORMAT, _not_a_plan, f"--out {path}")
 
 
 def _not_a_plan(path: Path, found: str) -> InputError:

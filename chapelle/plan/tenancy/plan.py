@@ -11,8 +11,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from chapelle.errors import InputError, RefusedError
+from chapelle.errors import InputError
 from chapelle.model.change import Change
+from chapelle.plan import sealed
 from chapelle.plan.tenancy.pools import Taken
 
 FORMAT = 1
@@ -84,14 +85,9 @@ class TenancyPlan(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return not self.changes
 
 
-class _File(msgspec.Struct, frozen=True, kw_only=True):
-    hash: str
-    plan: TenancyPlan
-
-
 def encode(plan: TenancyPlan) -> bytes:
     """The plan as the bytes of a file, for people to read too."""
-    return msgspec.json.format(msgspec.json.encode(_File(hash=plan.hash, plan=plan))) + b"\n"
+    return sealed.encode(plan)
 
 
 def read(path: Path) -> TenancyPlan:
@@ -101,23 +97,7 @@ def read(path: Path) -> TenancyPlan:
         InputError: the file cannot be read, or is no plan of this format.
         RefusedError: the content is not what the plan's hash was made of.
     """
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=_File)
-    except OSError as error:
-        raise _not_a_plan(path, error.strerror or str(error)) from error
-    except msgspec.DecodeError as error:
-        raise _not_a_plan(path, str(error)) from error
-    if file.plan.format != FORMAT:
-        raise _not_a_plan(path, f"format {file.plan.format}")
-    if file.plan.hash != file.hash:
-        raise RefusedError(
-            "The plan was altered after it was made.",
-            where=str(path),
-            expected=f"content with hash {file.hash}",
-            found=f"content with hash {file.plan.hash}",
-            remedy="make the plan again, with --plan-only",
-        )
-    return file.plan
+    return sealed.read(path, TenancyPlan, FORMAT, _not_a_plan, "--plan-only")
 
 
 def _not_a_plan(path: Path, found: str) -> InputError:
