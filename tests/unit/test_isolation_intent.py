@@ -428,7 +428,7 @@ def test_two_faults_are_two_findings() -> None:
 
 
 def test_a_datacentre_of_five_thousand_devices_takes_seconds() -> None:
-    """The bound is generous: shared machines stall. It took 1.3 s on two cores (2026)."""
+    """The bound is generous: shared machines stall."""
     site = isolation_sites.site()
     like = site.find("devices", name="compute-a1-01")
     ports = [i for i in site.lists["interfaces"].values() if i.device == like.id]

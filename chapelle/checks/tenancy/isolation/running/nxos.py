@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 from chapelle.checks.tenancy.isolation.running.policy import accepted
+from chapelle.checks.tenancy.isolation.running.switchports import Dialect, doors, table_of
 from chapelle.checks.tenancy.isolation.running.words import (
-    EVERY_VID,
     automatic,
     leak,
     matching,
@@ -21,11 +21,15 @@ from chapelle.checks.tenancy.isolation.running.words import (
 )
 from chapelle.fabric.platforms import NXOS
 from chapelle.fabric.sections import Tree
-from chapelle.model.isolation import GLOBAL, RUNNING, Door, Lan, Leak, Reading, Table
+from chapelle.model.isolation import GLOBAL, RUNNING, Lan, Leak, Reading, Table
 
 _EVPN = r"route-target (import|export|both) (\d\S*:\S+) evpn"
 _VPN = r"route-target (import|export|both) (\d\S*:\S+)"
 _AUTOMATIC = r"route-target (import|export|both) auto(?: evpn)?"
+
+_PORTS = Dialect(
+    group="port-channel", member=r"channel-group (\d+)(?: .*)?", vrf=r"vrf member (\S+)"
+)
 
 
 def read(name: str, configuration: str, known: Mapping[int, int]) -> Reading:
@@ -36,55 +40,10 @@ def read(name: str, configuration: str, known: Mapping[int, int]) -> Reading:
     return Reading(
         switch=name,
         source=RUNNING,
-        doors=tuple(_doors(tree)),
+        doors=tuple(doors(tree, _PORTS)),
         lans=tuple(_lans(tree, asn)),
         tables=tuple(_tables(tree, asn)),
     )
-
-
-# -- ports ----------------------------------------------------------------------------------------
-
-
-def _doors(tree: Tree) -> Iterator[Door]:
-    """Ports and groups that are up; a port with no word about it is in VLAN 1."""
-    members: dict[str, list[str]] = defaultdict(list)
-    alone: list[tuple[str, Tree]] = []
-    for match, below in matching(tree, r"interface (Ethernet\S+)"):
-        if "shutdown" in below.lines:
-            continue
-        groups = values(below, r"channel-group (\d+)(?: .*)?")
-        if groups:
-            members[f"port-channel{groups[0]}"].append(match[1])
-        elif "." not in match[1]:
-            alone.append((match[1], below))
-    for name, below in alone:
-        yield from _door(tree, name, (name,), below)
-    for match, below in matching(tree, r"interface (port-channel\d+)"):
-        if "shutdown" not in below.lines and members[match[1]]:
-            yield from _door(tree, match[1], tuple(members[match[1]]), below)
-
-
-def _door(tree: Tree, name: str, ports: tuple[str, ...], below: Tree) -> Iterator[Door]:
-    if "no switchport" in below.lines:
-        yield Door(ports=ports, table=_vrf(below))
-        for _, part in matching(tree, rf"interface {name}\.\d+"):
-            yield Door(ports=ports, table=_vrf(part))
-        return
-    if "switchport mode trunk" in below.lines:
-        native = int(next(iter(values(below, r"switchport trunk native vlan (\d+)")), 1))
-        allowed = [
-            numbers(each) for each in values(below, r"switchport trunk allowed vlan (?:add )?(\S+)")
-        ]
-        vids = frozenset().union(*allowed) if allowed else EVERY_VID
-        untagged = native if native in vids else None
-        yield Door(ports=ports, untagged=untagged, tagged=vids - {native})
-        return
-    access = next(iter(values(below, r"switchport access vlan (\d+)")), "1")
-    yield Door(ports=ports, untagged=int(access))
-
-
-def _vrf(below: Tree) -> str:
-    return [GLOBAL, *values(below, r"vrf member (\S+)")][-1]
 
 
 # -- VLANs and VRFs -------------------------------------------------------------------------------
@@ -101,7 +60,7 @@ def _lans(tree: Tree, asn: str) -> Iterator[Lan]:
     tables: dict[int, list[str]] = defaultdict(list)
     for match, below in matching(tree, r"interface Vlan(\d+)"):
         if "shutdown" not in below.lines and "no shutdown" in below.lines:
-            tables[int(match[1])].append(_vrf(below))
+            tables[int(match[1])].append(table_of(below, _PORTS))
     for vid in sorted(vids | set(tables)):
         number = vnis.get(vid)
         parts = [
@@ -175,7 +134,7 @@ def _leaks(tree: Tree, contexts: Mapping[str, Tree]) -> dict[str, list[Leak]]:
                 found[GLOBAL].append(leak(source, match[0]))
     for _, below in matching(tree, r"interface \S+"):
         for name in values(below, r"ip(?:v6)? policy route-map (\S+)"):
-            found[_vrf(below)] += _policy(tree, name)
+            found[table_of(below, _PORTS)] += _policy(tree, name)
     return {source: [one for one in leaks if one.into != source] for source, leaks in found.items()}
 
 
