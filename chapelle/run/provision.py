@@ -275,13 +275,12 @@ def _tell_left(left: Left, operator: Operator) -> None:
 # -- drift and dry run ----------------------------------------------------------------------------
 
 
-def drift(settings: Settings, scope: Scope, operator: Operator) -> Done:
+def drift(settings: Settings, scene: Scene, scope: Scope, operator: Operator) -> Done:
     """Compare servers with what NetBox says. Nothing is changed on them or in NetBox.
 
     Raises:
         InputError: the scope means nothing, or NetBox's content makes servers unfit for a run.
     """
-    scene = prepare.scene(settings, operator.say)
     made = _plan(settings, scene, scope, operator, "drift")
     folder = folder_of(settings, new_id())
     with closing(journal_of(settings)) as journal, interruptible(operator.say) as interrupt:

@@ -1,32 +1,33 @@
 """The tasks `plan`, `provision` and `drift`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chapelle.errors import ExitCode, InputError
 from chapelle.files import write
-from chapelle.model.finding import Finding
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
 from chapelle.plan.scope import Scope
 from chapelle.report import drift as drift_report
 from chapelle.report import fabric as fabric_report
-from chapelle.report import isolation as isolation_report
 from chapelle.report import summary
 from chapelle.report.plan import print_plan
 from chapelle.run import prepare
 from chapelle.run import provision as running
 from chapelle.run.engine import DEFAULT_MAX_FAILED
 from chapelle.run.fabric import looking, standing
-from chapelle.run.fabric.standing import Stand
-from chapelle.run.fabric.survey import Looks
 from chapelle.run.operator import Done
-from chapelle.run.prepare import Scene
 from chapelle.run.provision import Order
-from chapelle.run.tenancy import isolation
 from chapelle.settings import Settings
 from chapelle.tasks._command import command
 from chapelle.tasks._terminal import Terminal
 from chapelle.tasks.snapshot import print_lines
+
+if TYPE_CHECKING:
+    from chapelle.model.finding import Finding
+    from chapelle.run.fabric.standing import Stand
+    from chapelle.run.fabric.survey import Looks
+    from chapelle.run.prepare import Scene
 
 SCOPE_HELP = {
     "aisle": "aisles by number, such as 2 or 1,2, or all",
@@ -193,6 +194,8 @@ def drift(
     apart: from what NetBox says, and with --aisle from what its switches run. Changes nothing.
     Exit codes: 0 no difference, 99 differences or leaks, 5 machines that could not be looked at.
     """
+    from chapelle.report import isolation as isolation_report
+
     scope = scopes.parse(aisle=aisle, rack=rack, limit=limit)
     settings = Settings.load()
     terminal = Terminal(json=json)
@@ -200,7 +203,7 @@ def drift(
     where, looks = _switches(settings, scene, scope, terminal)
     switches = looking.judged(where, looks) if where else []
     proven = _apart(settings, scene, looks)
-    done = running.drift(settings, scope, terminal)
+    done = running.drift(settings, scene, scope, terminal)
     if json:
         drift_report.print_json(done.result, switches=switches, leaks=proven)
     else:
@@ -214,8 +217,8 @@ def drift(
 
 
 def _switches(
-    settings: Settings, scene: Scene, scope: Scope, terminal: Terminal
-) -> tuple[Stand | None, Looks]:
+    settings: Settings, scene: "Scene", scope: Scope, terminal: Terminal
+) -> tuple["Stand | None", "Looks"]:
     """Looks at the switches of an aisle; none with any other scope."""
     if scope.kind != "aisle" or not scopes.workable_switches(scene.dc, scope):
         return None, {}
@@ -224,8 +227,10 @@ def _switches(
     return where, looking.look(settings, where.gears, facts=True, forks=forks)
 
 
-def _apart(settings: Settings, scene: Scene, looks: Looks) -> tuple[Finding, ...]:
+def _apart(settings: Settings, scene: "Scene", looks: "Looks") -> "tuple[Finding, ...]":
     """How tenants are not apart, where there are several."""
+    from chapelle.run.tenancy import isolation
+
     if not isolation.applies(scene.dc):
         return ()
     return isolation.of_looks(settings, scene.dc, looks).leaks

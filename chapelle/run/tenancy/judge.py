@@ -42,11 +42,13 @@ def judge(dc: Datacentre, plan: TenancyPlan, now: datetime.datetime) -> dict[str
     last = frozen
     if plan.freeze < len(plan.changes):
         last = Datacentre(Snapshot(apply(dc.content, plan.changes)))
-    found = {_line(finding) for finding in _findings(dc, now)}
+    leaks = isolation.prove(dc).leaks
+    found = set(map(_line, (*_faults(dc, now), *leaks)))
     if plan.kind == ONBOARD:  # nobody comes while somebody reaches somebody
-        found -= {_line(leak) for leak in isolation.prove(dc).leaks}
+        found -= set(map(_line, leaks))
     for after in {id(each): each for each in (frozen, last)}.values():
-        new = [line for line in map(_line, _findings(after, now)) if line not in found]
+        all_of_it = (*_faults(after, now), *isolation.prove(after).leaks)
+        new = [line for line in map(_line, all_of_it) if line not in found]
         if new:
             raise _harmful(plan, new)
     diffs = changed(dc, frozen)
@@ -77,10 +79,9 @@ def require_apart(dc: Datacentre) -> None:
         )
 
 
-def _findings(dc: Datacentre, now: datetime.datetime) -> list[Finding]:
-    """All that anybody finds wrong."""
-    found = resilience.check(Plant(dc), now).findings
-    return [*checks.check(dc), *found, *isolation.prove(dc).leaks]
+def _faults(dc: Datacentre, now: datetime.datetime) -> list[Finding]:
+    """All that is wrong with a datacentre but leaks."""
+    return [*checks.check(dc), *resilience.check(Plant(dc), now).findings]
 
 
 def _harmful(plan: TenancyPlan, lines: list[str]) -> RefusedError:
