@@ -3,7 +3,9 @@
 Every answer is judged here, whoever asked: NetBox says its version in the header `API-Version` of
 all that it sends below /api/, so that a proxy's page, a wrong address and an old NetBox are told
 apart from NetBox's own words without a request of their own. Reads are repeated where that can help
-(no connection; 502, 503, 504); a write never is, since it may have been done.
+(no connection; 502, 503, 504); a write never is, since it may have been done. For the same reason a
+write has a connection of its own: a kept one may be closed by NetBox just as we write into it (RFC
+9112, section 9.3.1), and then nobody knows whether the write was done.
 """
 
 import ipaddress
@@ -35,6 +37,7 @@ VARIABLES = {
 TIMEOUT = (5.0, 60.0)
 AWAY = {502, 503, 504}
 BROKEN = 500
+READS = {"GET", "HEAD", "OPTIONS"}
 
 type Json = dict[str, Any]
 type Query = Mapping[str, str | int | list[int]]
@@ -155,10 +158,10 @@ class Session(requests.Session):
             other=0,
             backoff_factor=0.3,
             status_forcelist=AWAY,
-            allowed_methods={"GET", "HEAD", "OPTIONS"},
+            allowed_methods=READS,
             raise_on_status=False,
         )
-        adapter = HTTPAdapter(pool_maxsize=connections, max_retries=retry)
+        adapter = _Adapter(pool_maxsize=connections, max_retries=retry)
         self.mount("http://", adapter)
         self.mount("https://", adapter)
 
@@ -185,6 +188,26 @@ class Session(requests.Session):
             ) from error
         judge(self.granted, answer)
         return answer
+
+
+class _Adapter(HTTPAdapter):
+    """Keeps connections for reads, and gives each write a new one that ends with its answer."""
+
+    def __init__(self, **details: Any) -> None:
+        super().__init__(**details)
+        self._writes = HTTPAdapter(**details)
+
+    def send(
+        self, request: requests.PreparedRequest, *args: Any, **details: Any
+    ) -> requests.Response:
+        if request.method in READS:
+            return super().send(request, *args, **details)
+        request.headers["Connection"] = "close"
+        return self._writes.send(request, *args, **details)
+
+    def close(self) -> None:
+        super().close()
+        self._writes.close()
 
 
 class _Bearer(requests.auth.AuthBase):

@@ -59,9 +59,13 @@ class Failing(http.server.BaseHTTPRequestHandler):
 
 
 class Server:
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, running: http.server.HTTPServer) -> None:
+        self.running = running
+        self.url = f"http://127.0.0.1:{running.server_address[1]}"
         self.seen = Failing.seen
+
+    def handler(self, kind: type[Failing]) -> None:
+        self.running.RequestHandlerClass = kind
 
     def session(self, *script: tuple[int, dict[str, str], str]) -> Session:
         Failing.script[:] = script
@@ -75,7 +79,7 @@ def server() -> Iterator[Server]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Failing) as running:
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
-        yield Server(f"http://127.0.0.1:{running.server_address[1]}")
+        yield Server(running)
         Failing.hang.set()
         running.shutdown()
         thread.join()
@@ -102,6 +106,28 @@ def test_a_write_is_not_repeated(server: Server) -> None:
         session.patch(f"{server.url}/api/dcim/sites/1/", json={})
     assert failed.value.found == "a page titled 'Bad Gateway'"
     assert len(server.seen) == 1
+
+
+class Dropping(Failing):
+    """Closes a kept connection as the second request arrives on it, as a server may any time."""
+
+    protocol_version = "HTTP/1.1"
+
+    def parse_request(self) -> bool:
+        if self.close_connection is False:
+            self.close_connection = True
+            return False
+        return super().parse_request()
+
+
+def test_a_write_never_meets_a_connection_that_netbox_has_given_up(server: Server) -> None:
+    """Nobody would know whether it was done; a read that meets one is repeated."""
+    server.handler(Dropping)
+    session = server.session(FINE)
+    for _ in range(2):
+        assert get_json(session, "dcim/sites/")["count"] == 0
+        session.patch(f"{server.url}/api/dcim/sites/1/", json={}).raise_for_status()
+    assert [method for method, *_ in server.seen] == ["GET", "PATCH", "GET", "PATCH"]
 
 
 def test_one_that_stays_away_is_unreachable(server: Server) -> None:
