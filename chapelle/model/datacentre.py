@@ -306,6 +306,15 @@ class Datacentre:
                 return self.interfaces.get(end.object_id)
         return None
 
+    def is_spare(self, port: r.Interface) -> bool:
+        """Whether nothing is plugged into a switch's port and nothing is said of it.
+
+        A port that somebody has disabled is none: it may be broken.
+        """
+        said = port.mode or port.lag or port.vrf or port.untagged_vlan or port.tagged_vlans
+        unused = port.cable is None and not said and port.id not in self.addresses_by_interface
+        return unused and port.enabled and not port.mgmt_only
+
     def leaf_pair(self, device: r.Device) -> tuple[str, ...]:
         """The names of the switches that the device's data ports reach, in order of name."""
         names = set()

@@ -227,8 +227,7 @@ class Room:
     def _ports(self, switch: r.Device) -> tuple[list[str], int]:
         """The ports that machines are plugged into: those of the type that most are of.
 
-        First those that are free: that nothing is plugged into and nothing is said of. Then how
-        many there are.
+        First those that are free, then how many there are.
         """
         physical = [
             port
@@ -237,15 +236,7 @@ class Room:
         ]
         types = Counter(port.type for port in physical).most_common(1)
         ports = [port for port in physical if port.type == types[0][0]]
-        free = [
-            port.name
-            for port in ports
-            if port.cable is None
-            and not port.mode
-            and port.lag is None
-            and port.vrf is None
-            and port.id not in self.dc.addresses_by_interface
-        ]
+        free = [port.name for port in ports if self.dc.is_spare(port)]
         return sorted(free, key=natural), len(ports)
 
 

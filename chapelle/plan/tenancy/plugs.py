@@ -229,9 +229,7 @@ def _free_ports(work: Work, device: r.Device, kind: str) -> list[r.Interface]:
     found = []
     for port in work.dc.interfaces_by_device.get(device.id, ()):
         now: r.Interface = work.draft.record("interfaces", port.id)
-        plain = now.type == kind and now.enabled and not now.mgmt_only and now.lag is None
-        said = now.vrf or now.untagged_vlan or now.tagged_vlans
-        if plain and not said and now.cable is None:
+        if now.type == kind and work.dc.is_spare(now):
             found.append(now)
     return sorted(found, key=lambda port: _number(port.name))
 
