@@ -14,6 +14,7 @@ from chapelle.tasks import (
     rolling,
     runs,
     snapshot,
+    storage,
     tenancy_accept,
     tenancy_change,
     tenancy_isolation,
@@ -25,7 +26,7 @@ from chapelle.tasks import (
 def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
-    for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs, tenant):
+    for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs, storage, tenant):
         top.add_collection(Collection.from_module(noun))
     top.collections["tenant"].add_task(tenancy_change.onboard)
     top.collections["tenant"].add_task(tenancy_change.offboard)

@@ -29,6 +29,7 @@ HOW_TOS = (
     "day-2.md",
     "reboot-and-patch.md",
     "tenant-space.md",
+    "storage.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
 # test_own_servers.py, test_windows.py, test_tenancy_run.py
