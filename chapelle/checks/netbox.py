@@ -4,7 +4,7 @@ An error makes its objects unfit for a run. A warning does not: the machine woul
 safely than the datacentre promises.
 """
 
-from chapelle.checks.rules import addressing, cabling, fabric, handoff, identity, placement
+from chapelle.checks.rules import addressing, cabling, disks, fabric, handoff, identity, placement
 from chapelle.checks.rules.scene import Rule, Scene
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding
@@ -13,6 +13,7 @@ from chapelle.model.finding import Finding
 RULES: dict[str, tuple[str, Rule]] = {
     **identity.RULES,
     **placement.RULES,
+    **disks.RULES,
     **cabling.RULES,
     **addressing.RULES,
     **fabric.RULES,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from chapelle.errors import RefusedError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 
@@ -94,6 +95,115 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     mount: str
     filesystem: str
+
+
+# What a machine is booted into the installer for.
+type Mode = Literal["build", "rebuild", "retire"]
+MODES: tuple[Mode, ...] = ("build", "rebuild", "retire")
+
+# What may be done to a disk. `write`: what is on it goes. `format`: it is made ready once, and left
+# alone if that was done. `mount`: what is on it is used and stays. `keep`: it is not opened.
+# `erase`: what is on it goes for good.
+type Action = Literal["write", "format", "mount", "keep", "erase"]
+DESTRUCTIVE: frozenset[Action] = frozenset({"write", "format", "erase"})
+
+# What is on a disk that we have written to, as blkid(8) and wipefs(8) name it. Anything else on it
+# is somebody else's, even beside our mark.
+OURS: dict[str, frozenset[str]] = {
+    "os": frozenset({"gpt", "PMBR", "vfat", "linux_raid_member", "crypto_LUKS", "ext4", "xfs"}),
+    "data": frozenset({"crypto_LUKS"}),
+}
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """A disk as a machine shows it.
+
+    Arguments:
+        path: the kernel's name for it, which changes from one start to the next.
+        serial: empty if it has none.
+        size_bytes: of the whole disk.
+        model: as it says itself.
+        rotational: it has platters.
+        signatures: what is on it and on its partitions, as blkid(8) names it, such as `gpt`,
+            `ext4`, `crypto_LUKS` or `linux_raid_member`.
+        mark: the UUID of its partition table, or of its LUKS header; empty if it has neither.
+        mounted: where it or a part of it is mounted.
+    """
+
+    path: str
+    serial: str
+    size_bytes: int = 0
+    model: str = ""
+    rotational: bool = False
+    signatures: tuple[str, ...] = ()
+    mark: str = ""
+    mounted: tuple[str, ...] = ()
+
+
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan says that may be found on a disk.
+
+    `mark` is what we write onto it ourselves; `may_hold` are signatures that somebody has seen
+    there, and said that they may go.
+    """
+
+    mark: str = ""
+    may_hold: tuple[str, ...] = ()
+
+
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done to one disk, and why."""
+
+    serial: str
+    name: str
+    purpose: str
+    action: Action
+    why: str
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True):
+    """Why nothing at all is done to the disks of a host; `disk` is its name, serial or path."""
+
+    disk: str
+    expected: str
+    found: str
+    remedy: str
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be done to the disks of one host. While there is a stop, nothing may."""
+
+    host: str
+    mode: Mode
+    grants: tuple[Grant, ...]
+    stops: tuple[Stop, ...]
+
+    @property
+    def may_change(self) -> frozenset[str]:
+        """The serial numbers of the disks that may be changed: none while there is a stop."""
+        if self.stops:
+            return frozenset()
+        return frozenset(g.serial for g in self.grants if g.action in DESTRUCTIVE)
+
+    def require(self) -> None:
+        """Make sure that there is no stop.
+
+        Raises:
+            RefusedError: there is; all of them are named.
+        """
+        if not self.stops:
+            return
+        first, *others = self.stops
+        more = "".join(
+            f"\n{'':12}{stop.disk}: expected {stop.expected}, found {stop.found}" for stop in others
+        )
+        raise RefusedError(
+            f"Nothing is done to the disks of {self.host} ({self.mode}).",
+            where=f"{self.host}, disk {first.disk}" + (f", and {len(others)} more" if more else ""),
+            expected=first.expected,
+            found=first.found + more,
+            remedy=first.remedy,
+        )
 
 
 def disks_of(dc: Datacentre, device: r.Device) -> tuple[Disk, ...]:

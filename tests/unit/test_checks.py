@@ -34,6 +34,14 @@ def duplicate_disk_serial(content: Content) -> Content:
     return edited(content, "inventory_items", lambda i: i.id == disks[0].id, serial=disks[1].serial)
 
 
+def spoilt_disk(**changes: Any) -> Edit:
+    def edit(content: Content) -> Content:
+        disk = port(content, SERVER, "disk-os-2")
+        return edited(content, "inventory_items", disk, **changes)
+
+    return edit
+
+
 def duplicate_mac(content: Content) -> Content:
     mac = one(content, "interfaces", port(content, OTHER, "eno1")).mac_address
     return edited(content, "interfaces", port(content, SERVER, "bmc"), mac_address=mac.upper())
@@ -231,6 +239,12 @@ PLANTED: dict[str, tuple[str, Edit]] = {
     "duplicate name": ("duplicate-name", change(name=OTHER)),
     "duplicate serial": ("duplicate-serial", duplicate_serial),
     "duplicate disk serial": ("duplicate-serial", duplicate_disk_serial),
+    "disk without a serial number": ("disk-serial", spoilt_disk(serial=" ")),
+    "disk without a purpose": ("disk-purpose", spoilt_disk(custom_fields={})),
+    "disk of no such purpose": (
+        "disk-purpose",
+        spoilt_disk(custom_fields={"disk_purpose": "scratch"}),
+    ),
     "no name": ("illegal-hostname", change(name=None)),
     "underscore": ("illegal-hostname", change(name="compute_a2_01")),
     "capitals": ("illegal-hostname", change(name="Compute-a2-01")),
