@@ -225,6 +225,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
         plan: the hash of the plan of the run.
         order: what was ordered.
         result: what was done.
+        escrow_destroyed: whether header backups and passphrase are gone, too; None: not known.
         assessment: the level that was reached.
         destruction: what a person adds.
     """
@@ -237,5 +238,6 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     order: Order
     result: Result
+    escrow_destroyed: bool | None = None
     assessment: Assessment
     destruction: Destruction | None = None

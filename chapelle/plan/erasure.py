@@ -264,19 +264,22 @@ def certificate(
         plan=plan,
         order=ordered,
         result=result,
+        escrow_destroyed=escrow_destroyed,
         assessment=assess(ordered, result, escrow_destroyed=escrow_destroyed),
     )
 
 
+_DESTROYED = Assessment(
+    level="destroy",
+    method="",
+    why=(Remark(code="reaches-destroy"),),
+    not_measured=(Remark(code="destruction"),),
+)
+
+
 def destroyed(made: Certificate, destruction: Destruction) -> Certificate:
     """The certificate with what a person says of the disk's destruction. What was done is kept."""
-    told = Assessment(
-        level="destroy",
-        method="",
-        why=(Remark(code="reaches-destroy"),),
-        not_measured=(Remark(code="destruction"),),
-    )
-    return msgspec.structs.replace(made, assessment=told, destruction=destruction)
+    return msgspec.structs.replace(made, assessment=_DESTROYED, destruction=destruction)
 
 
 def digest(made: Certificate) -> str:
@@ -296,11 +299,12 @@ class _File(msgspec.Struct):
 
 
 def read(path: Path) -> Certificate:
-    """Read a certificate from its file.
+    """Read a certificate from its file, and judge again what it says was done.
 
     Raises:
         InputError: the file cannot be read, or is no certificate of this format.
-        RefusedError: its content is not what its hash was made of.
+        RefusedError: its content is not what its hash was made of, or its level does not follow
+            from what was done.
     """
     try:
         file = msgspec.json.decode(path.read_bytes(), type=_File)
@@ -308,15 +312,28 @@ def read(path: Path) -> Certificate:
         raise _stranger(path, str(error)) from error
     if file.certificate.format != FORMAT:
         raise _stranger(path, f"format {file.certificate.format}")
-    if digest(file.certificate) != file.sha256:
-        raise RefusedError(
-            "The certificate was altered after it was made.",
-            where=str(path),
-            expected=f"content with hash {file.sha256}",
-            found=f"content with hash {digest(file.certificate)}",
-            remedy="take the copy that is attached in NetBox, or the run's own",
+    made = file.certificate
+    if digest(made) != file.sha256:
+        raise _altered(path, f"content with hash {file.sha256}", f"hash {digest(made)}")
+    follows = assess(made.order, made.result, escrow_destroyed=made.escrow_destroyed)
+    follows = _DESTROYED if made.destruction else follows
+    if made.assessment != follows:
+        raise _altered(
+            path,
+            f"level {follows.level}, which follows from what was done",
+            f"level {made.assessment.level}, or other grounds for it",
         )
-    return file.certificate
+    return made
+
+
+def _altered(path: Path, expected: str, found: str) -> RefusedError:
+    return RefusedError(
+        "The certificate was altered after it was made.",
+        where=str(path),
+        expected=expected,
+        found=found,
+        remedy="take the copy that is attached in NetBox, or the run's own",
+    )
 
 
 def _stranger(path: Path, found: str) -> InputError:

@@ -16,6 +16,7 @@ import msgspec
 from chapelle.model.erasure import Certificate, Reading, Remark, Step, Verification
 from chapelle.plan import erasure
 from chapelle.report import handover, pages
+from chapelle.report.text import clean
 
 _TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = ("fr", "en")
@@ -69,6 +70,24 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def words(language: str) -> Words:
     """The words of a language, one of LANGUAGES."""
     return msgspec.yaml.decode((_TEMPLATES / f"erasure.{language}.yml").read_bytes(), type=Words)
+
+
+def lines(made: Certificate) -> list[str]:
+    """What a certificate says, for a terminal."""
+    said = words("en")
+    result, assessment = made.result, made.assessment
+    found = [
+        f"disk {result.serial} ({result.model or said.unknown}), {made.name} of {result.host}",
+        f"level: {said.levels[assessment.level]}",
+        *(f"  {_remark(remark, said)}" for remark in assessment.why),
+        *([f"  {_destruction(made, said)}"] if made.destruction else []),
+        "done:",
+        *(f"  {said.methods[s.method]}: {said.outcomes[s.outcome]}" for s in result.steps),
+        "not measured:",
+        *(f"  {_remark(remark, said)}" for remark in assessment.not_measured),
+        f"sha256: {erasure.digest(made)}",
+    ]
+    return [clean(line) for line in found]
 
 
 def files(made: Certificate, languages: Sequence[str] = LANGUAGES) -> Iterator[tuple[str, bytes]]:

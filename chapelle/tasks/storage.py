@@ -1,9 +1,19 @@
-"""Tasks of storage: how much data there is room for."""
+"""Tasks of storage: how much data there is room for, and what an erasure is worth."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chapelle.errors import ExitCode
 from chapelle.settings import ROOT
 from chapelle.tasks._command import command
 from chapelle.tasks.snapshot import print_json, print_lines, read_or_take
+
+if TYPE_CHECKING:
+    from chapelle.model.erasure import Certificate
+
+_OUT = "Write the PDFs, in French and in English, into this folder."
 
 
 @command(
@@ -33,3 +43,55 @@ def ledger(_context: object, snapshot: str | None = None, json: bool = False) ->
     else:
         print_lines(report.lines(found, base))
     return ExitCode.FINDINGS if found.findings else ExitCode.OK
+
+
+@command(help={"file": "A certificate's JSON file.", "out": _OUT})
+def certificate(_context: object, file: str, out: str | None = None) -> ExitCode:
+    """Read a certificate of erasure again: exit code 0 for an erased disk, 99 for one that is not.
+
+    Its hash must be that of its content, and its level the one that follows from what was done.
+    """
+    from chapelle.plan import erasure
+    from chapelle.report import erasure as report
+
+    made = erasure.read(Path(file).expanduser())
+    if out:
+        _write(made, out)
+    print_lines(report.lines(made))
+    return ExitCode.FINDINGS if made.assessment.level == "none" else ExitCode.OK
+
+
+@command(
+    help={
+        "file": "The disk's certificate, or the report that it is not erased: its JSON file.",
+        "technique": "How it was destroyed, such as: shredding, 6 mm.",
+        "by": "Who did it.",
+        "witness": "Who saw it.",
+        "out": "Write the new certificate into this folder: JSON, and PDFs in both languages.",
+    }
+)
+def destroyed(_context: object, file: str, technique: str, by: str, witness: str, out: str) -> None:
+    """Add to a disk's certificate that a person has destroyed the disk.
+
+    The level is then `destroy`, as a declaration: no program sees it. What was done before stays in
+    the certificate, and the file that was read stays as it is.
+    """
+    from chapelle.model.erasure import Destruction
+    from chapelle.plan import erasure
+    from chapelle.report import erasure as report
+
+    told = Destruction(technique=technique, by=by, witness=witness, at=time.time())
+    made = erasure.destroyed(erasure.read(Path(file).expanduser()), told)
+    _write(made, out)
+    print_lines(report.lines(made))
+
+
+def _write(made: "Certificate", out: str) -> None:
+    from chapelle import files
+    from chapelle.report import erasure as report
+
+    folder = Path(out).expanduser()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in report.files(made):
+        files.write(folder / name, data)
+        print(folder / name, file=sys.stderr)

@@ -3,6 +3,8 @@
 import io
 import json
 import re
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from erasing import SIZE, FileDisk, erase
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chapelle.errors import InputError, RefusedError
+from chapelle.errors import ExitCode, InputError, RefusedError
 from chapelle.model.erasure import (
     Assessment,
     Certificate,
@@ -25,6 +27,7 @@ from chapelle.model.erasure import (
 )
 from chapelle.plan import erasure
 from chapelle.report import erasure as report
+from chapelle.settings import ROOT
 
 replace = msgspec.structs.replace
 
@@ -250,6 +253,10 @@ def test_a_certificate_is_read_back_and_a_changed_one_refused(tmp_path: Path) ->
     file.write_text(file.read_text().replace('"clear"', '"purge"'))
     with pytest.raises(RefusedError, match="altered"):
         erasure.read(file)
+    forged = replace(made, assessment=replace(made.assessment, level="purge"))
+    file.write_bytes(erasure.encode(forged))
+    with pytest.raises(RefusedError, match="level clear, which follows"):
+        erasure.read(file)
     file.write_text("{}")
     with pytest.raises(InputError):
         erasure.read(file)
@@ -337,3 +344,46 @@ def test_the_files_are_json_and_pdf_and_the_same_when_made_again(tmp_path: Path)
         dict(report.files(made, ("en",)))[f"erasure-{SERIAL}-en.pdf"]
         == files[f"erasure-{SERIAL}-en.pdf"]
     )
+
+
+# -- as it is typed -------------------------------------------------------------------------------
+
+
+def invoke(task: str, *words: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", f"storage.{task}", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_a_certificate_is_judged_again_by_a_command(tmp_path: Path) -> None:
+    ordered, result = erased(tmp_path, "overwrite")
+    file = tmp_path / "certificate.json"
+    file.write_bytes(erasure.encode(certificate(result, ordered)))
+    done = invoke("certificate", f"--file={file}")
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert "level: CLEAR" in done.stdout
+    assert "zeros written to the whole disk: done" in done.stdout
+    file.write_text(file.read_text().replace("a.martin", "b.martin"))
+    assert invoke("certificate", f"--file={file}").returncode == ExitCode.REFUSED
+
+
+def test_a_disk_that_is_not_erased_is_destroyed_by_a_person(tmp_path: Path) -> None:
+    ordered, result = erased(tmp_path, "overwrite", works=())
+    file = tmp_path / "certificate.json"
+    file.write_bytes(erasure.encode(certificate(result, ordered)))
+    assert invoke("certificate", f"--file={file}").returncode == ExitCode.FINDINGS
+    done = invoke(
+        "destroyed", f"--file={file}", "--technique=shredding, 6 mm", "--by=B. Noël",
+        "--witness=C. Roux", f"--out={tmp_path / 'out'}",
+    )  # fmt: skip
+    assert done.returncode == ExitCode.OK, done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        f"erasure-{SERIAL}-en.pdf", f"erasure-{SERIAL}-fr.pdf", f"erasure-{SERIAL}.json",
+    ]  # fmt: skip
+    found = erasure.read(tmp_path / "out" / f"erasure-{SERIAL}.json")
+    assert found.assessment.level == "destroy"
+    assert found.result == result
+    again = invoke("certificate", f"--file={tmp_path / 'out' / f'erasure-{SERIAL}.json'}")
+    assert again.returncode == ExitCode.OK
+    assert "shredding, 6 mm, by B. Noël, before C. Roux" in again.stdout
