@@ -104,7 +104,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         blank: all bytes there are alike (all 0, or all 255, as flash may read).
         changed: not blank, and not what was there before.
         same: not blank, and what was there before.
-        unreadable: the disk would not say.
+        unreadable: the disk would not say; or it is not blank, and would not say before.
     """
 
     blank: int

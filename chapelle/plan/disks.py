@@ -38,6 +38,9 @@ RULES: dict[tuple[str, Mode], tuple[Action, str]] = {
     ("keep", "rebuild"): ("keep", "it is to be kept"),
 }
 
+# Of a disk's size in NetBox: makers round, and count in other units.
+_TOLERANCE = 0.02
+
 # The statuses in NetBox of a host that can be one built for the first time.
 _NEW = frozenset({"planned", "staged"})
 
@@ -153,7 +156,7 @@ def _found(
     observed: Sequence[Observed],
     named: Mapping[str, Named],
 ) -> Iterator[Stop]:
-    known = {disk.serial for disk in disks if disk.serial}
+    known = {disk.serial: disk for disk in disks if disk.serial}
     seen = Counter(disk.serial for disk in observed)
     for disk in observed:
         if not disk.serial.strip() or disk.serial not in known:
@@ -171,7 +174,7 @@ def _found(
                 found=f"on {', '.join(paths)}",
                 remedy="leave one way to the disk, or replace the one that lies",
             )
-    by_serial = {disk.serial: disk for disk in observed}
+    by_serial = {disk.serial: disk for disk in observed if disk.serial in known}
     for grant in grants:
         if grant.serial not in by_serial:
             yield Stop(
@@ -180,8 +183,22 @@ def _found(
                 found="not there",
                 remedy="look whether it sits well, or enter the one that replaced it in NetBox",
             )
-        else:
-            yield from _content(grant, by_serial[grant.serial], named.get(grant.serial, Named()))
+        elif grant.action != "keep":
+            there = by_serial[grant.serial]
+            yield from _size(known[grant.serial], there)
+            yield from _content(grant, there, named.get(grant.serial, Named()))
+
+
+def _size(disk: Disk, there: Observed) -> Iterator[Stop]:
+    """A disk of another size is another disk, whatever number it gives."""
+    wanted = (disk.size_gb or 0) * 10**9
+    if abs(there.size_bytes - wanted) > wanted * _TOLERANCE:
+        yield Stop(
+            disk=f"{disk.name} ({disk.serial})",
+            expected=f"{disk.size_gb} GB" if disk.size_gb else "its size in NetBox (disk_size_gb)",
+            found=f"{there.size_bytes / 1e9:.1f} GB",
+            remedy="correct the serial number or the size in NetBox",
+        )
 
 
 def _content(grant: Grant, disk: Observed, named: Named) -> Iterator[Stop]:

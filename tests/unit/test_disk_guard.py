@@ -179,6 +179,7 @@ DEVIATIONS: dict[str, tuple[str, Edit[list[Observed]]]] = {
         lambda seen: [*seen, replace(seen[2], path="/dev/sdx")],
     ),
     "a system disk in use": ("mounted on /mnt", lambda seen: at(seen, 0, mounted=("/mnt",))),
+    "a disk of another size": ("found:    500.0 GB", lambda s: at(s, 3, size_bytes=500 * 10**9)),
     "a file system of somebody's": (
         "ntfs",
         lambda seen: at(seen, 0, signatures=("gpt", "ntfs"), mark="x"),
@@ -235,6 +236,19 @@ def test_a_new_system_disk_in_a_rebuild_is_written() -> None:
     judged("rebuild", observed=at(built(), 0, signatures=(), mark="")).require()
 
 
+@pytest.mark.parametrize(
+    ("size_bytes", "stopped"), [(480_103_981_056, False), (489 * 10**9, False), (470 * 10**9, True)]
+)
+def test_makers_round_sizes(size_bytes: int, stopped: bool) -> None:
+    seen = at(built(), 0, size_bytes=size_bytes)
+    assert bool(judged("rebuild", observed=seen).stops) == stopped
+
+
+def test_a_disk_without_a_size_in_netbox_is_a_stop() -> None:
+    known = [*HOST[:3], replace(HOST[3], size_gb=None)]
+    assert "disk_size_gb" in judged("build", known, blank(known)).stops[0].expected
+
+
 def test_marks_are_one_however_a_tool_spells_them() -> None:
     judged("rebuild", observed=[replace(o, mark=o.mark.upper()) for o in built()]).require()
 
@@ -271,7 +285,7 @@ def hosts(draw: st.DrawFn) -> tuple[list[Disk], list[Observed]]:
 
 
 @given(host=hosts(), mode=st.sampled_from(MODES), status=st.sampled_from(["planned", "active"]))
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_nothing_but_what_may_be_changed_ever_is(
     host: tuple[list[Disk], list[Observed]], mode: Mode, status: str
 ) -> None:
