@@ -1,4 +1,4 @@
-"""Tasks of storage: how much data there is room for, and what an erasure is worth."""
+"""Tasks of storage: room for data, what may be written to disks, what an erasure is worth."""
 
 import sys
 import time
@@ -43,6 +43,42 @@ def ledger(_context: object, snapshot: str | None = None, json: bool = False) ->
     else:
         print_lines(report.lines(found, base))
     return ExitCode.FINDINGS if found.findings else ExitCode.OK
+
+
+@command(
+    help={
+        "host": "A server.",
+        "snapshot": "Look at this snapshot file; by default a new one is taken.",
+        "json": "Print everything as one JSON document.",
+    }
+)
+def disks(_context: object, host: str, snapshot: str | None = None, json: bool = False) -> ExitCode:
+    """Say what each disk of a server is for, and what would be done to it when.
+
+    That is: when it is built for the first time, rebuilt, or retired, by what NetBox says. What would
+    stop any of these is told: exit code 99 when a rebuild would be refused.
+    """
+    from chapelle.model.datacentre import Datacentre
+    from chapelle.model.disks import MODES, disks_of
+    from chapelle.plan import disks as guard
+    from chapelle.plan import storage
+    from chapelle.report import disks as report
+
+    layout = storage.read(ROOT / "inventory" / "storage.yml")
+    judged, _ = read_or_take(snapshot)
+    dc = Datacentre(judged)
+    device = dc.device(host)
+    known = disks_of(dc, device)
+    places = storage.places(layout, dc.role_of(device), known)
+    verdicts = {
+        mode: guard.judge(host, device.status, mode, known, os_disks=layout.os.disks)
+        for mode in MODES
+    }
+    if json:
+        print_json(report.document(host, known, places, verdicts))
+    else:
+        print_lines(report.lines(host, known, places, verdicts))
+    return ExitCode.FINDINGS if verdicts["rebuild"].stops else ExitCode.OK
 
 
 @command(help={"file": "A certificate's JSON file.", "out": _OUT})

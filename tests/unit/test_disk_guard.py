@@ -1,15 +1,21 @@
 """Which disks may be changed: the rules one by one, and for any disks at all."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
 import reference
+from edits import edited, port
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chapelle.errors import RefusedError
+from chapelle.errors import ExitCode, RefusedError
 from chapelle.model.disks import MODES, PURPOSES, Disk, Mode, Named, Observed, Verdict, disks_of
+from chapelle.model.records import Content
+from chapelle.model.snapshot import Snapshot
 from chapelle.plan import disks as guard
 from chapelle.plan import storage
 from chapelle.settings import ROOT
@@ -354,3 +360,39 @@ def test_a_data_disk_without_a_place_is_an_error(
     ]
     with pytest.raises(storage.InputError, match=said):
         storage.places(LAYOUT, role, known)
+
+
+# -- as it is typed -------------------------------------------------------------------------------
+
+
+def typed(tmp_path: Path, content: Content) -> "subprocess.CompletedProcess[str]":
+    file = tmp_path / "snapshot.json"
+    file.write_bytes(Snapshot(content).data)
+    words = ("storage.disks", "--host=storage-a1-03", f"--snapshot={file}")
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", *words],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def test_the_command_says_what_is_done_to_each_disk(tmp_path: Path) -> None:
+    done = typed(tmp_path, reference.content())
+    assert done.returncode == ExitCode.OK, done.stderr
+    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
+    assert rows["disk-os-1"][4:] == ["os", "write", "write", "erase"]
+    assert rows["disk-data-07"][4:] == [
+        "data", "format", "mount", "erase", "storage-07", "on", "/srv/data/07",
+    ]  # fmt: skip
+    assert "refused" not in done.stdout
+
+
+def test_the_command_says_what_stops_the_host(tmp_path: Path) -> None:
+    content = reference.content()
+    find = port(content, "storage-a1-03", "disk-data-07")
+    spoilt = edited(content, "inventory_items", find, custom_fields={"disk_size_gb": 12000})
+    done = typed(tmp_path, spoilt)
+    assert done.returncode == ExitCode.FINDINGS, done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith("disk-data-07"))
+    assert row.split()[4:] == ["(none)", "STOP", "STOP", "STOP"]
+    assert "rebuild is refused: disk-data-07" in done.stdout
+    assert "one of os, data, keep" in done.stdout

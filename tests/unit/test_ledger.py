@@ -160,6 +160,23 @@ def test_what_has_a_second_feed_loses_nothing() -> None:
     assert after.servers == ("storage-a1-01", "storage-a1-02", "storage-a1-03")
 
 
+def test_no_byte_has_fewer_copies_left_than_the_ledger_says() -> None:
+    """Place every terabyte on a server, then take servers away: against what the ledger says."""
+    found = of(reference.content())
+    names = {n: [f"storage-a{n}-{i:02}" for i in range(1, 17)] for n in range(1, 5)}
+    most = placement.usable([part.raw // TB for part in found.parts], 3)
+    slots = [name for aisle in names.values() for name in aisle for _ in range(144)]
+    assert len(slots) == 3 * most
+    copies = [{slots[unit + copy * most] for copy in range(3)} for unit in range(most)]
+    seen = set()
+    for each in found.losses:
+        left = [len(placed - set(each.servers)) for placed in copies]
+        assert min(left) >= each.copies
+        assert sum(count < 3 for count in left) * TB <= each.raw
+        seen.add((each.kind, each.copies, min(left)))
+    assert {("aisle", 2, 2), ("rack", 2, 2), ("leaf pair", 2, 2), ("feed", 3, 3)} <= seen
+
+
 # -- what is out, and what does not count ----------------------------------------------------------
 
 
