@@ -55,8 +55,8 @@ def ledger(_context: object, snapshot: str | None = None, json: bool = False) ->
 def disks(_context: object, host: str, snapshot: str | None = None, json: bool = False) -> ExitCode:
     """Say what each disk of a server is for, and what would be done to it when.
 
-    That is: when it is built for the first time, rebuilt, or retired, by what NetBox says. What would
-    stop any of these is told: exit code 99 when a rebuild would be refused.
+    That is: when it is built for the first time, rebuilt, or retired, by what NetBox says. What
+    would stop any of these is told: exit code 99 when a rebuild would be refused.
     """
     from chapelle.model.datacentre import Datacentre
     from chapelle.model.disks import MODES, disks_of
