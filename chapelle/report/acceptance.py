@@ -19,13 +19,13 @@ from chapelle.report.text import clean
 
 _MARKS: dict[Verdict, str] = {PASSED: "passed", FAILED: "FAILED", NOT_MEASURED: "not measured"}
 
+# So many things that are alike are all named.
+_FEW = 2
+
 
 def lines(made: Acceptance) -> Iterator[str]:
-    """All evidence, area by area, and what it comes to."""
-    yield f"Acceptance of {made.name} ({made.tenant}), run {made.run}, by {made.owner}"
-    yield f"target {made.target}, snapshot {made.snapshot[:12]}, commit {made.commit[:12]}"
-    if made.target == "lab":
-        yield "All figures are the lab's: they say that something works, and not how fast it is."
+    """All evidence, area by area, and what it comes to: for the file that is kept."""
+    yield from _head(made)
     for area in AREAS:
         found = [each for each in made.evidence if each.area == area]
         if found:
@@ -35,6 +35,45 @@ def lines(made: Acceptance) -> Iterator[str]:
                 yield from _evidence(each)
     yield ""
     yield summary(made)
+
+
+def brief(made: Acceptance) -> Iterator[str]:
+    """The same for a terminal: what failed in full, and of the rest what is alike together."""
+    yield from _head(made)
+    for area in AREAS:
+        found = [each for each in made.evidence if each.area == area]
+        if found:
+            yield ""
+            yield area
+            for each in found:
+                if each.verdict == FAILED:
+                    yield from _evidence(each)
+            yield from _together([each for each in found if each.verdict != FAILED])
+    yield ""
+    yield summary(made)
+
+
+def _together(some: list[Evidence]) -> Iterator[str]:
+    alike: dict[tuple[Verdict, str], list[Evidence]] = {}
+    for each in some:
+        alike.setdefault((each.verdict, each.found), []).append(each)
+    for (verdict, found), group in alike.items():
+        found = found.removeprefix(f"{NOT_MEASURED}: ")
+        names = [f"{each.item}: {each.what}" for each in group]
+        if len(names) == 1:
+            said = f"{names[0]}: {clean(found)}"
+        elif len(names) <= _FEW:
+            said = f"{clean(found)} ({'; '.join(names)})"
+        else:
+            said = f"{clean(found)} ({len(names)}, from {names[0]} to {names[-1]})"
+        yield f"  {_MARKS[verdict]:<13} {said}"
+
+
+def _head(made: Acceptance) -> Iterator[str]:
+    yield f"Acceptance of {made.name} ({made.tenant}), run {made.run}, by {made.owner}"
+    yield f"target {made.target}, snapshot {made.snapshot[:12]}, commit {made.commit[:12]}"
+    if made.target == "lab":
+        yield "All figures are the lab's: they say that something works, and not how fast it is."
 
 
 def _evidence(each: Evidence) -> Iterator[str]:

@@ -89,9 +89,9 @@ def accept(
     if json:
         print_json(report.document(done.acceptance))
     else:
-        print_lines(report.lines(done.acceptance))
+        print_lines(report.brief(done.acceptance))
     if done.folder:
-        terminal.say(f"evidence: {done.folder}")
+        terminal.say(f"all evidence, with times and means: {done.folder}")
     return ExitCode.OK if done.acceptance.accepted else ExitCode.HOSTS_FAILED
 
 

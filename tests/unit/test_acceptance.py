@@ -305,6 +305,16 @@ def test_what_failed_stands_in_the_way_and_what_was_not_measured_does_not() -> N
     assert document["acceptance"]["evidence"][0]["verdict"] == PASSED
 
 
+def test_a_terminal_shows_what_failed_in_full_and_the_rest_together() -> None:
+    made = acceptance(*[PASSED] * 40, FAILED, NOT_MEASURED)
+    text = list(report.brief(made))
+    assert len(text) < 15
+    assert text[-1] == "NOT accepted: 40 passed, 1 failed, 1 not measured"
+    assert sum("expected:" in line for line in text) == 1
+    (passed,) = [line for line in text if line.startswith("  passed")]
+    assert "(40, from " in passed
+
+
 def test_evidence_is_kept_for_machines_and_for_people(tmp_path) -> None:
     made = acceptance(PASSED, FAILED)
     folder = kept.keep(Settings.load({"CHAPELLE_STATE": str(tmp_path)}), made, DC.snapshot)
