@@ -57,15 +57,15 @@ def _together(some: list[Evidence]) -> Iterator[str]:
     alike: dict[tuple[Verdict, str], list[Evidence]] = {}
     for each in some:
         alike.setdefault((each.verdict, each.found), []).append(each)
-    for (verdict, found), group in alike.items():
-        found = found.removeprefix(f"{NOT_MEASURED}: ")
+    for (verdict, words), group in alike.items():
+        found = clean(words.removeprefix(f"{NOT_MEASURED}: "))
         names = [f"{each.item}: {each.what}" for each in group]
         if len(names) == 1:
-            said = f"{names[0]}: {clean(found)}"
+            said = f"{names[0]}: {found}"
         elif len(names) <= _FEW:
-            said = f"{clean(found)} ({'; '.join(names)})"
+            said = f"{found} ({'; '.join(names)})"
         else:
-            said = f"{clean(found)} ({len(names)}, from {names[0]} to {names[-1]})"
+            said = f"{found} ({len(names)}, from {names[0]} to {names[-1]})"
         yield f"  {_MARKS[verdict]:<13} {said}"
 
 
