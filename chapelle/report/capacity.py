@@ -73,9 +73,9 @@ def _head(capacity: Capacity) -> list[str]:
 def share(capacity: Capacity) -> str:
     """What is let against what is to be, in words."""
     of = capacity.share
-    target = f"; {of.target} % is to be let" if of.target is not None else ""
+    target = f"; {of.target} % are to be let" if of.target is not None else ""
     reserved = f", {of.reserved:.0f} % reserved" if of.reserved else ""
-    return f"{of.let:.0f} % of the racks in use is let{reserved}{target}"
+    return f"{of.let:.0f} % of the racks in service are let{reserved}{target}"
 
 
 def _letters(capacity: Capacity) -> dict[str, str]:

@@ -173,7 +173,7 @@ def test_an_empty_datacentre_has_nothing() -> None:
 def test_a_terminal_shows_a_row_of_racks_for_each_aisle(three: Content) -> None:
     lines = report.lines(of(three))
     assert "96 racks: 24 the operator's own, 44 let, 1 reserved, 27 free to let" in lines[0]
-    assert lines[1] == "46 % of the racks in use is let, 1 % reserved; 75 % is to be let"
+    assert lines[1] == "46 % of the racks in service are let, 1 % reserved; 75 % are to be let"
     assert "Aisle 1    ######AAAAAAAAAAAA......  A1-R01 to A1-R24" in lines
     assert "Aisle 4    ######CCCCCCCC.....?....  A4-R01 to A4-R24" in lines
     text = "\n".join(lines)
