@@ -50,8 +50,7 @@ def rig(fleet: Rig) -> Iterator[Rig]:
 
 def booted(bmc: Bmc) -> list[str]:
     """What each start of the server booted from."""
-    bmc.power()
-    found: list[str] = bmc._system.json["Oem"]["Chapelle"]["Booted"]
+    found: list[str] = bmc._system().json["Oem"]["Chapelle"]["Booted"]
     return found
 
 

@@ -50,7 +50,14 @@ class Bmc:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._root = wire.connect(target)
-        self._system = self._sensibly(self._root.get_system)
+        self._path = self._sensibly(self._root.get_system).path
+
+    def _system(self) -> Any:
+        """The server's resource as it is now.
+
+        sushy's own refresh asks again for all that was ever asked of it: a dozen answers for one.
+        """
+        return self._sensibly(lambda: self._root.get_system(self._path))
 
     def __enter__(self) -> Self:
         return self
@@ -70,7 +77,7 @@ class Bmc:
         return self._sensibly(self._hardware)
 
     def _hardware(self) -> Hardware:
-        system = self._system
+        system = self._system()
         names = self.target.model.ports
         ports = [
             NetworkPort(
@@ -104,21 +111,14 @@ class Bmc:
             processors=len(chips),
             processor=(chips[0].model or "").strip() if chips else "",
             memory=system.memory_summary.size_gib or 0 if system.memory_summary else 0,
-            firmware=self._firmware(),
+            firmware=_firmware(system),
         )
-
-    def _firmware(self) -> dict[str, str]:
-        found = {"bios": self._system.bios_version}
-        for manager in self._system.managers[:1]:
-            found["bmc"] = manager.firmware_version
-        return {name: version for name, version in found.items() if version}
 
     # -- power ------------------------------------------------------------------------------------
 
     def power(self) -> Power:
         """Whether the server is on. One that is on its way is what it was until it gets there."""
-        self._sensibly(self._system.refresh)
-        state = self._system.power_state
+        state = self._system().power_state
         if state in {sushy.PowerState.ON, sushy.PowerState.POWERING_OFF}:
             return "on"
         if state in {sushy.PowerState.OFF, sushy.PowerState.POWERING_ON}:
@@ -163,14 +163,14 @@ class Bmc:
         self.switch("on")
 
     def _reset(self, kind: str) -> None:
-        self._sensibly(lambda: self._system.reset_system(sushy.ResetType(kind)))
+        system = self._system()
+        self._sensibly(lambda: system.reset_system(sushy.ResetType(kind)))
 
     # -- where it boots from ----------------------------------------------------------------------
 
     def override(self) -> Override:
         """What the server boots from next, as the BMC has it."""
-        self._sensibly(self._system.refresh)
-        boot = self._system.boot
+        boot = self._system().boot
         family = self.target.family
         if boot.enabled in {None, sushy.BootSourceOverrideEnabled.DISABLED} or not boot.target:
             return Override(source=None)
@@ -198,7 +198,8 @@ class Bmc:
         if override.mode is not None:
             mode = self._word(family.modes, override.mode)
             arguments["mode"] = sushy.BootSourceOverrideMode(mode)
-        self._sensibly(lambda: self._system.set_system_boot_options(**arguments))
+        system = self._system()
+        self._sensibly(lambda: system.set_system_boot_options(**arguments))
         kept = self.override()
         wanted = Override(
             source=override.source,
@@ -230,7 +231,8 @@ class Bmc:
     def _drive(self) -> Any:
         def drives() -> list[Any]:
             found = []
-            for holder in (self._system, *self._system.managers):  # newer firmware, older firmware
+            system = self._system()
+            for holder in (system, *system.managers):  # newer firmware, older firmware
                 with suppress(sushy.exceptions.MissingAttributeError):
                     found += holder.virtual_media.get_members()
             return found
@@ -248,46 +250,32 @@ class Bmc:
 
         A value that has no word of ours is given as it is.
         """
-        family = self.target.family
-        translations = family.settings.values()
+        family, system = self.target.family, self._system()
         attributes: Mapping[str, Value] = {}
-        if any(translation.resource == "bios" for translation in translations):
-            attributes = self._sensibly(self._attributes)
+        if any(each.resource == "bios" for each in family.settings.values()):
+            attributes = self._sensibly(lambda: system.bios.attributes) or {}
         found: dict[str, Value | None] = {}
         for name, translation in family.settings.items():
             if translation.resource == "secure-boot":
-                value: Value | None = self._sensibly(self._secure_boot)
+                value: Value | None = self._sensibly(lambda: system.secure_boot.enabled)
             else:
                 value = attributes.get(translation.attribute)
             found[name] = None if value is None else _named(translation.values, value) or value
         return found
 
-    def _attributes(self) -> Mapping[str, Value]:
-        bios = self._system.bios
-        bios.refresh()
-        return bios.attributes or {}
-
-    def _secure_boot(self) -> bool | None:
-        secure_boot = self._system.secure_boot
-        secure_boot.refresh()
-        enabled: bool | None = secure_boot.enabled
-        return enabled
-
     def set(self, wanted: Mapping[str, str]) -> None:
         """Ask for settings, by our names and words. They hold after the next restart."""
-        family = self.target.family
+        family, system = self.target.family, self._system()
         attributes: dict[str, Value] = {}
         for name, word in wanted.items():
             translation = family.settings[name]
             if translation.resource == "secure-boot":
-                self._sensibly(partial(self._enable_secure_boot, bool(translation.values[word])))
+                enable = partial(system.secure_boot.set_enabled, bool(translation.values[word]))
+                self._sensibly(enable)
             else:
                 attributes[translation.attribute] = translation.values[word]
         if attributes:
-            self._sensibly(lambda: self._system.bios.set_attributes(attributes))
-
-    def _enable_secure_boot(self, enabled: bool) -> None:
-        self._system.secure_boot.set_enabled(enabled)
+            self._sensibly(lambda: system.bios.set_attributes(attributes))
 
     def settle(self, wanted: Mapping[str, str]) -> dict[str, Value | None]:
         """Restart the server until its settings are what was asked for; its power is as before.
@@ -361,6 +349,13 @@ class Bmc:
             found=found,
             remedy="try again; a BMC that forgets wants newer firmware",
         )
+
+
+def _firmware(system: Any) -> dict[str, str]:
+    found = {"bios": system.bios_version}
+    for manager in system.managers[:1]:
+        found["bmc"] = manager.firmware_version
+    return {name: version for name, version in found.items() if version}
 
 
 def shown(override: Override) -> str:
