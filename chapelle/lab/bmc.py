@@ -143,9 +143,10 @@ def up(
         if fleet == known and known.keys() <= serving and runs:
             return known
         addresses = {dc.ip_addresses[dc.device(name).oob_ip or 0].address for name in wanted}
-        prepare(settings, folder(settings), fleet)
         with wires.Hub(hub_path) as hub:
+            # Before the fleet is told of them: it listens on them at once.
             hub.prepare([], Services(time=(), bmc=tuple(sorted(addresses))))
+            prepare(settings, folder(settings), fleet)
             if not runs:
                 say(f"starting BMCs of {len(fleet)} servers")
                 groups = cgroup.Tree(settings)

@@ -48,6 +48,24 @@ def test_a_device_renamed_meanwhile_is_refused(play: Playground) -> None:
         Writer(play.settings).set_status(play.device, "play-1", "planned", "staged")
 
 
+def test_what_a_bmc_says_and_what_runs_read_are_kept_beside_each_other(play: Playground) -> None:
+    writer = Writer(play.settings)
+    writer.facts(play.device, {"kernel": "6.1"}, run="r1")
+    writer.hardware(play.device, "play-1", {"serial": "S1"})
+    assert play.device_now()["custom_fields"]["chapelle_facts"] == {
+        "kernel": "6.1",
+        "hardware": {"serial": "S1"},
+    }
+    before = play.changes()
+    writer.hardware(play.device, "play-1", {"serial": "S1"})
+    assert play.changes() == before
+    writer.set_status(play.device, "play-1", "planned", "staged", facts={"kernel": "6.12"})
+    assert play.device_now()["custom_fields"]["chapelle_facts"] == {
+        "kernel": "6.12",
+        "hardware": {"serial": "S1"},
+    }
+
+
 def test_two_writers_at_once_do_not_lose_each_others_fields(play: Playground) -> None:
     writers = [Writer(play.settings) for _ in range(4)]
 
