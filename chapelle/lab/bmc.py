@@ -18,7 +18,7 @@ import msgspec
 from cryptography import x509
 
 from chapelle import process
-from chapelle.errors import ChapelleError, InputError
+from chapelle.errors import ChapelleError, InputError, RefusedError
 from chapelle.lab import bmc_ca, ca, cgroup, files, wires
 from chapelle.lab.bmc_machine import (
     FAULTS,
@@ -41,6 +41,7 @@ from chapelle.model.records import VIRTUAL_TYPES
 from chapelle.settings import Settings
 
 USER = "chapelle"
+SIMULATED = "simulated"
 GIGABYTE = 10**9
 START_SECONDS = 60.0
 ANSWER_SECONDS = 10.0
@@ -70,8 +71,13 @@ def folder(settings: Settings) -> Path:
 # -- what machines there are ----------------------------------------------------------------------
 
 
-def machine(dc: Datacentre, name: str) -> Machine:
+def machine(dc: Datacentre, name: str, backend: str = SIMULATED) -> Machine:
     """A server as NetBox describes it, for its BMC to show.
+
+    Arguments:
+        dc: the datacentre.
+        name: of the server.
+        backend: what switches it.
 
     Raises:
         InputError: there is no such server, or it has no address out of band.
@@ -99,6 +105,7 @@ def machine(dc: Datacentre, name: str) -> Machine:
             if not port.mgmt_only and port.type not in VIRTUAL_TYPES
         ),
         disks=tuple(_disks(dc, device)),
+        backend=backend,
     )
 
 
@@ -114,7 +121,12 @@ def _disks(dc: Datacentre, device: r.Device) -> Iterable[Part]:
 
 
 def up(
-    settings: Settings, dc: Datacentre, hosts: Iterable[str], say: Say = lambda _: None
+    settings: Settings,
+    dc: Datacentre,
+    hosts: Iterable[str],
+    say: Say = lambda _: None,
+    *,
+    backends: Mapping[str, str] | None = None,
 ) -> dict[str, Machine]:
     """See that the BMCs of these servers answer, beside those that do already.
 
@@ -123,45 +135,69 @@ def up(
         dc: the datacentre that they are taken from.
         hosts: names of servers.
         say: told of each thing that is done, one line each.
+        backends: what switches each, by name of the server; one that is not there keeps its own.
 
     Returns:
         All BMCs of the lab, by the name of their server.
 
     Raises:
         InputError: NetBox does not say enough of a server.
+        RefusedError: not root; nothing was changed.
         ChapelleError: they do not start.
     """
-    wanted = {name: machine(dc, name) for name in hosts}
+    _require_root()
     files.directory(settings.state)
     path = settings.state / "lab.lock"
     with files.locked(path, lambda: say("another process is at work on the lab")):
+        place, hub_path = folder(settings), ca.namespace_path(settings)
         known = machines(settings)
-        fleet = {**known, **wanted}
-        serving = set(_serving(folder(settings)).machines)
-        hub_path = ca.namespace_path(settings)
-        runs = _runs(folder(settings), hub_path)
-        if fleet == known and known.keys() <= serving and runs:
-            return known
-        addresses = {dc.ip_addresses[dc.device(name).oob_ip or 0].address for name in wanted}
+        chosen = {name: each.backend for name, each in known.items()} | dict(backends or {})
+        # Those that were there follow what NetBox says of them now.
+        names = {**dict.fromkeys(n for n in known if _has_bmc(dc, n)), **dict.fromkeys(hosts)}
+        fleet = {name: machine(dc, name, chosen.get(name, SIMULATED)) for name in names}
+        runs = _runs(place, hub_path)
+        if fleet == known and fleet.keys() <= set(_serving(place).machines) and runs:
+            return fleet
+        addresses = {dc.ip_addresses[dc.device(name).oob_ip or 0].address for name in fleet}
         with wires.Hub(hub_path) as hub:
             # Before the fleet is told of them: it listens on them at once.
             hub.prepare([], Services(time=(), bmc=tuple(sorted(addresses))))
-            prepare(settings, folder(settings), fleet)
+            prepare(settings, place, fleet)
             if not runs:
                 say(f"starting BMCs of {len(fleet)} servers")
-                groups = cgroup.Tree(settings)
-                groups.make()
-                enter_group = groups.entering(cgroup.HOLDER)
-                hubs, namespace = ca.all_namespaces(), hub.namespace
-
-                def enter() -> None:
-                    enter_group()
-                    os.setns(namespace, os.CLONE_NEWNET)
-                    wires.own_mounts(hubs)
-
-                start(folder(settings), enter)
-            wait(folder(settings), lambda serving: fleet.keys() <= set(serving.machines))
+                start(place, _entering(settings, hub.namespace))
+            wait(place, lambda serving: fleet.keys() == set(serving.machines))
     return fleet
+
+
+def _require_root() -> None:
+    if os.geteuid() != 0:
+        raise RefusedError(
+            "The lab's BMCs need root: they are in a network namespace.",
+            expected="user id 0",
+            found=f"user id {os.geteuid()}",
+            remedy="run it with sudo",
+        )
+
+
+def _has_bmc(dc: Datacentre, name: str) -> bool:
+    device = dc.devices_by_name.get(name)
+    return device is not None and dc.is_server(device) and device.oob_ip in dc.ip_addresses
+
+
+def _entering(settings: Settings, namespace: int) -> Callable[[], None]:
+    """What takes a new process into the lab: its group, its network, its own table of mounts."""
+    groups = cgroup.Tree(settings)
+    groups.make()
+    enter_group = groups.entering(cgroup.HOLDER)
+    hubs = ca.all_namespaces()
+
+    def enter() -> None:
+        enter_group()
+        os.setns(namespace, os.CLONE_NEWNET)
+        wires.own_mounts(hubs)
+
+    return enter
 
 
 def machines(settings: Settings) -> dict[str, Machine]:
@@ -174,7 +210,14 @@ def machines(settings: Settings) -> dict[str, Machine]:
 
 
 def prepare(settings: Settings, place: Path, fleet: Mapping[str, Machine], port: int = 443) -> None:
-    """Write what the fleet's process needs: machines, certificates, and who may log in."""
+    """Write what the fleet's process needs: machines, certificates, and who may log in.
+
+    Arguments:
+        settings: whose authority and login.
+        place: the directory of the process's files.
+        fleet: the machines by name.
+        port: the TCP port of all BMCs.
+    """
     keys = files.directory(_keys(settings))
     signer = bmc_ca.Authority(keys)
     login = credentials(settings)
@@ -183,7 +226,7 @@ def prepare(settings: Settings, place: Path, fleet: Mapping[str, Machine], port:
         files.write(login, f"default: {{user: {USER}, password: {password}}}\n")
     certificates = files.directory(place / "certificates")
     for name, each in fleet.items():
-        # The address is in the name: one that has moved gets another certificate.
+        # It names the address: a BMC that has moved gets another one.
         if not (certificates / f"{name}.pem").exists() or _address(place, name) != each.address:
             files.write(certificates / f"{name}.pem", signer.issue(name, each.address))
     if not (certificates / "stranger.pem").exists():

@@ -52,7 +52,11 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """A server and where its BMC listens; `ports` are MAC addresses in the order of ports."""
+    """A server and where its BMC listens.
+
+    `ports` are MAC addresses in the order of ports, `backend` is what switches it (by name, in
+    chapelle.lab.bmc_server), `settings` are attributes of its firmware that are not as usual.
+    """
 
     name: str
     uuid: str
@@ -94,7 +98,10 @@ class Backend(Protocol):
         """`On` or `Off`."""
 
     def power(self, host: str, action: str) -> None:
-        """`on`, `off` or `shutdown`; returns at once."""
+        """Switch `on` or `off`, or ask for a `shutdown`; none waits for what the machine does.
+
+        After `off` it can be switched on at once: a restart is `off` and `on`.
+        """
 
     def boot_source(self, host: str, source: str, mode: str) -> None:
         """What the next start is to boot from, in Redfish's words; called before `on`."""
