@@ -25,6 +25,7 @@ import reference  # noqa: E402
 
 from chapelle.model.hardware import Limits  # noqa: E402
 from chapelle.run import bmc as running  # noqa: E402
+from chapelle.run import bmc_change as changing  # noqa: E402
 from chapelle.run.bmc import Outcome, Stand  # noqa: E402
 
 GOAL = 5.0
@@ -71,7 +72,7 @@ def main() -> int:
         for number, chosen in enumerate((many, alone)):
             with bmc_rig.running(Path(folder, str(number)), chosen) as rig:
                 rig.faults(**{name: {"slow": given.answer} for name in chosen})
-                for what, work in (("inventory", running.inventory), ("settings", running.settle)):
+                for what, work in (("inventory", running.inventory), ("settings", changing.settle)):
                     took = timed(work, stand(rig, chosen), at_once if number == 0 else 1)
                     total[number] += took / len(chosen)
                     how = f"{at_once} at one time" if number == 0 else "one at a time"

@@ -28,7 +28,7 @@ from chapelle.lab.bmc_machine import (
     SERVING_FILE,
     Faults,
     Fleet,
-    Login,
+    Logins,
     Machine,
     Part,
     Serving,
@@ -231,7 +231,7 @@ def prepare(settings: Settings, place: Path, fleet: Mapping[str, Machine], port:
             files.write(certificates / f"{name}.pem", signer.issue(name, each.address))
     if not (certificates / "stranger.pem").exists():
         files.write(certificates / "stranger.pem", bmc_ca.stranger("192.0.2.1"))
-    known = msgspec.yaml.decode(login.read_bytes(), type=dict[str, Login])["default"]
+    known = msgspec.yaml.decode(login.read_bytes(), type=Logins)
     files.write(place / LOGIN_FILE, msgspec.json.encode(known))
     content = Fleet(machines=dict(fleet), port=port)
     files.write(place / FLEET_FILE, msgspec.json.encode(content))

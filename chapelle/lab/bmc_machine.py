@@ -23,7 +23,7 @@ FAULTS = {
     "silent": "takes requests and never answers",
     "busy": "answers 503; with a number, that many times",
     "slow": "waits that many seconds before each answer",
-    "lost-answer": "does what a POST asks for, and closes the connection instead of answering",
+    "lost-answer": "resets, or changes a password, and closes the connection without an answer",
     "stranger": "has a certificate of an authority that nobody knows",
     "wrong-serial": "shows another serial number",
     "no-serial": "shows no serial number",
@@ -33,6 +33,7 @@ FAULTS = {
     "foreign-disk": "shows another disk in the place of its last one",
     "stuck-power": "takes requests to change power, and does nothing",
     "stuck-settings": "takes settings, and starts with the old ones",
+    "stuck-password": "takes another password, and keeps the old one",
     "forgets": "loses pending settings and what to boot from when power changes",
     "ignores-override": "takes what to boot from, and does not keep it",
     "boots-disk": "keeps what to boot from, and boots from disk",
@@ -78,10 +79,17 @@ class Fleet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """What `login.json` says: who may log in."""
+    """Who may log in to a BMC."""
 
     user: str
     password: str
+
+
+class Logins(msgspec.Struct, frozen=True, kw_only=True):
+    """What `login.json` says: who may log in, by server, and to those that are not named."""
+
+    default: Login
+    hosts: dict[str, Login] = {}
 
 
 class Serving(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,8 +145,9 @@ class Board:
     `booted` is what each start booted from, in order.
     """
 
-    def __init__(self, machine: Machine, backend: Backend) -> None:
+    def __init__(self, machine: Machine, login: Login, backend: Backend) -> None:
         self.machine = machine
+        self.login = login
         self.faults: Faults = {}
         self.lock = threading.RLock()
         self.bios: dict[str, Any] = {**FIRST_BIOS, **machine.settings}

@@ -24,6 +24,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from chapelle.lab.bmc_machine import Board
 
 SYSTEMS = "/redfish/v1/Systems"
+ACCOUNTS = "/redfish/v1/AccountService"
 OPEN = {"/redfish", "/redfish/v1"}
 STORAGE = "1"
 MEMORY_GIB = 256
@@ -202,11 +203,9 @@ class Redfish:
 
     Arguments:
         state: a directory for the emulator's own notes.
-        user: who may log in.
-        password: with what.
     """
 
-    def __init__(self, state: Path, user: str, password: str) -> None:
+    def __init__(self, state: Path) -> None:
         main.fakedriver.FakeDriver = Driver  # the emulator's own choice of drivers is a fixed one
         main.app.configure(
             extra_config={
@@ -217,8 +216,6 @@ class Redfish:
             }
         )
         main.app.logger.setLevel(logging.ERROR)
-        login = base64.b64encode(f"{user}:{password}".encode()).decode()
-        self._login = f"Basic {login}".encode()
 
     def answer(self, board: Board, method: str, path: str, login: str, body: bytes) -> Answer:
         """What the BMC answers.
@@ -231,7 +228,8 @@ class Redfish:
             body: of the request.
         """
         clean = path.partition("?")[0].rstrip("/")
-        known = hmac.compare_digest(login.encode(), self._login)
+        wanted = base64.b64encode(f"{board.login.user}:{board.login.password}".encode())
+        known = hmac.compare_digest(login.encode(), b"Basic " + wanted)
         if clean not in OPEN and not known:
             return Answer(401, (("WWW-Authenticate", 'Basic realm="Redfish"'),))
         with board.lock:
@@ -244,6 +242,8 @@ class Redfish:
                     boot.get("BootSourceOverrideMode"),
                 )
                 return Answer(204)
+            if clean.startswith(ACCOUNTS):
+                return _account(board, method, clean, body)
             return self._emulated(board, method, path, clean, body)
 
     def _emulated(self, board: Board, method: str, path: str, clean: str, body: bytes) -> Answer:
@@ -266,9 +266,30 @@ def _json(body: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _account(board: Board, method: str, path: str, body: bytes) -> Answer:
+    """The service for accounts, which has one."""
+    place = f"{ACCOUNTS}/Accounts/1"
+    resources: dict[str, dict[str, Any]] = {
+        ACCOUNTS: {"Accounts": {"@odata.id": f"{ACCOUNTS}/Accounts"}},
+        f"{ACCOUNTS}/Accounts": {"Members": [{"@odata.id": place}]},
+        place: {"Id": "1", "UserName": board.login.user, "Password": None, "Enabled": True},
+    }
+    if path not in resources:
+        return Answer(404)
+    if method == "PATCH" and path == place:
+        if "stuck-password" not in board.faults:
+            password = str(_json(body).get("Password") or board.login.password)
+            board.login = msgspec.structs.replace(board.login, password=password)
+        return Answer(204)
+    content = json.dumps({"@odata.id": path, **resources[path]}).encode()
+    return Answer(200, (("Content-Type", "application/json"),), content)
+
+
 def _put_right(board: Board, path: str) -> dict[str, Any]:
     """What is otherwise in an answer than the emulator says."""
     seen = board.seen()
+    if path == "/redfish/v1":
+        return {"AccountService": {"@odata.id": ACCOUNTS}}
     if re.fullmatch(f"{SYSTEMS}/[^/]+", path):
         return {
             "Manufacturer": seen.manufacturer,

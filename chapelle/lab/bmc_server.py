@@ -28,7 +28,7 @@ from chapelle.lab.bmc_machine import (
     Board,
     Faults,
     Fleet,
-    Login,
+    Logins,
     Serving,
     Simulated,
 )
@@ -103,7 +103,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         login = self.headers.get("Authorization") or ""
         answer = self.server.redfish.answer(board, self.command, self.path, login, body)
-        if "lost-answer" in faults and self.command == "POST":
+        once = self.command == "POST" or (self.command == "PATCH" and "/Accounts/" in self.path)
+        if "lost-answer" in faults and once:
             self.close_connection = True
             return
         self._send(answer.status, answer.headers, answer.body)
@@ -180,8 +181,7 @@ def _gone(connection: socket.socket) -> bool:
 
 def serve(folder: Path) -> None:
     """Serve the fleet of a directory until the end of the process."""
-    login = msgspec.json.decode((folder / LOGIN_FILE).read_bytes(), type=Login)
-    redfish = Redfish(files.directory(folder / "emulator"), login.user, login.password)
+    redfish = Redfish(files.directory(folder / "emulator"))
     backends = {name: make(folder) for name, make in BACKENDS.items()}
     fleet = _Watched(folder / FLEET_FILE, Fleet)
     faults = _Watched(folder / FAULTS_FILE, dict[str, dict[str, float]])
@@ -191,13 +191,15 @@ def serve(folder: Path) -> None:
         while True:
             now, other = fleet.changed(), faults.changed()
             if now is not None:
+                logins = msgspec.json.decode((folder / LOGIN_FILE).read_bytes(), type=Logins)
                 for name, listener in list(listeners.items()):
                     if now.machines.get(name) != listener.board.machine:
                         selector.unregister(listeners.pop(name).socket)
                         listener.socket.close()
                 for name, machine in now.machines.items():
                     if name not in listeners:
-                        board = Board(machine, backends[machine.backend])
+                        login = logins.hosts.get(name, logins.default)
+                        board = Board(machine, login, backends[machine.backend])
                         listeners[name] = _Listener(board, now.port, folder, redfish)
                         selector.register(
                             listeners[name].socket, selectors.EVENT_READ, listeners[name]

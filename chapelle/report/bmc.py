@@ -121,6 +121,16 @@ def print_power(states: Mapping[str, tuple[str, bool]], failed: Sequence[Failure
     print_failures(page, failed)
 
 
+def print_accounts(done: Mapping[str, bool], failed: Sequence[Failure]) -> None:
+    """Print how many of our logins work, or were changed."""
+    page = Page(sys.stdout)
+    changed = sum(done.values())
+    page.line(
+        f"{plural(len(done), 'BMC')} can be logged in to, {plural(changed, 'password')} changed"
+    )
+    print_failures(page, failed)
+
+
 def print_failures(page: Page, failed: Sequence[Failure]) -> None:
     """Print whose BMC failed, and why."""
     if not failed:

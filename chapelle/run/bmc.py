@@ -1,4 +1,4 @@
-"""What is done to the BMCs of many servers at once: looked at, set, switched.
+"""What is asked of the BMCs of many servers at once; what changes them is in `bmc_change`.
 
 A server whose BMC fails is told with the others; it keeps none of them from being done.
 """
@@ -7,35 +7,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from chapelle.checks import hardware as gate
 from chapelle.drivers.bmc import credentials, quirks
 from chapelle.drivers.bmc.client import Bmc
-from chapelle.drivers.bmc.contract import Target, UnsettledError
-from chapelle.errors import ChapelleError, InputError, RefusedError
+from chapelle.drivers.bmc.contract import Login, StrangerError, Target
+from chapelle.errors import ChapelleError, InputError
 from chapelle.lab import bmc as fleets
 from chapelle.lab import ca
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding
 from chapelle.model.hardware import QUIRKS, Hardware, Quirks
-from chapelle.model.status import IN_SERVICE
-from chapelle.netbox import lock
 from chapelle.netbox.writeback import Writer
 from chapelle.plan.scope import Scope, select
 from chapelle.run import prepare
-from chapelle.run.filing import new_id
 from chapelle.run.writing import WRITERS
 from chapelle.settings import Settings
 
 type Say = Callable[[str], None]
 type Progress = Callable[[int, int], None]
 type Value = str | bool | int | None
-Action = Literal["on", "off", "graceful", "cycle", "status"]
-ACTIONS: tuple[Action, ...] = ("on", "off", "graceful", "cycle", "status")
 
 # BMCs spoken with at one time. Each takes its time to answer, and nothing of ours meanwhile.
 AT_ONCE = 32
@@ -107,7 +101,7 @@ def stand(settings: Settings, scope: Scope, say: Say, statuses: Sequence[str] = 
 def _targets(
     settings: Settings, dc: Datacentre, devices: Mapping[str, r.Device], known: Quirks
 ) -> dict[str, Target]:
-    authority, logins = _trust(settings)
+    authority, logins = trust(settings)
     who = credentials.read(logins)
     in_lab = settings.target == "lab"
     namespace = str(ca.namespace_path(settings)) if in_lab else ""
@@ -129,7 +123,7 @@ def _targets(
     return found
 
 
-def _trust(settings: Settings) -> tuple[Path, Path]:
+def trust(settings: Settings) -> tuple[Path, Path]:
     """The files of who signs BMCs' certificates, and of who logs in.
 
     Raises:
@@ -181,13 +175,34 @@ def each[T](where: Stand, work: Callable[[Bmc], T], progress: Progress) -> Outco
         work: what to do; what it returns is kept. A ChapelleError is the BMC's own failure.
         progress: told how many of how many are done.
     """
-    done: dict[str, T] = {}
-    failed = list(where.unfit)
 
     def visit(target: Target) -> T:
-        with Bmc(target) as bmc:
+        with _open(target) as bmc:
             return work(bmc)
 
+    return spread(where, visit, progress)
+
+
+def _open(target: Target) -> Bmc:
+    """A session; with the password that was about to become the one, where the old one is not."""
+    try:
+        return Bmc(target)
+    except StrangerError:
+        if target.login.next is None:
+            raise
+        return Bmc(with_next(target))
+
+
+def with_next(target: Target) -> Target:
+    """The BMC with the password that was about to become the one."""
+    login = Login(user=target.login.user, password=target.login.next or "")
+    return msgspec.structs.replace(target, login=login)
+
+
+def spread[T](where: Stand, visit: Callable[[Target], T], progress: Progress) -> Outcome[T]:
+    """As `each`, with BMCs that `visit` opens itself."""
+    done: dict[str, T] = {}
+    failed = list(where.unfit)
     with _pool(len(where.targets)) as pool:
         futures = {pool.submit(visit, target): name for name, target in where.targets.items()}
         for number, future in enumerate(as_completed(futures), start=1):
@@ -262,136 +277,3 @@ def keep(settings: Settings, where: Stand, seen: Mapping[str, Hardware]) -> tupl
     with ThreadPoolExecutor(WRITERS) as pool:
         failed += [failure for failure in pool.map(write, seen) if failure]
     return tuple(failed)
-
-
-# -- changing -------------------------------------------------------------------------------------
-
-
-def require_out_of_service(where: Stand, *, active: bool) -> None:
-    """Make sure that no server that is in service is touched, unless that was asked for.
-
-    Raises:
-        RefusedError: there are some; they are named.
-    """
-    names = [name for name, device in where.devices.items() if device.status in IN_SERVICE]
-    if names and not active:
-        raise RefusedError(
-            "Servers in service would be switched off or restarted; nothing was done.",
-            where=", ".join(names[:10]),
-            expected="servers that are not active, or the argument --active",
-            found=f"{len(names)} active",
-            remedy="invoke reboot takes servers out of service before; --active does not ask them",
-        )
-
-
-@contextmanager
-def held(settings: Settings, where: Stand, reason: str, say: Say) -> Iterator[None]:
-    """Hold the locks of the servers' aisles.
-
-    Raises:
-        LockedError: somebody else is at work there.
-    """
-    numbers = {where.dc.aisle_number(device) for device in where.devices.values()}
-    slugs = sorted(f"aisle-{number}" for number in numbers if number)
-    with lock.hold(settings, slugs, run=new_id(), reason=reason, say=say):
-        yield
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """A setting that is not as it is wanted: its value now."""
-
-    setting: str
-    wanted: str
-    found: Value
-
-
-def differences(where: Stand, progress: Progress) -> Outcome[tuple[Change, ...]]:
-    """Which settings of each server are not as its model wants them."""
-    return each(where, _differences, progress)
-
-
-def _differences(bmc: Bmc) -> tuple[Change, ...]:
-    now = bmc.settings()
-    wanted = bmc.target.model.wanted
-    return tuple(
-        Change(setting=name, wanted=word, found=now.get(name))
-        for name, word in wanted.items()
-        if now.get(name) != word
-    )
-
-
-def settle(where: Stand, progress: Progress) -> Outcome[tuple[Change, ...]]:
-    """Bring the settings of servers to what is wanted, and prove it by reading them.
-
-    Each is judged first: a machine that is another than NetBox means is not touched. One with
-    nothing to change is not restarted.
-    """
-
-    def work(bmc: Bmc) -> tuple[Change, ...]:
-        require_meant(where, bmc)
-        changes = _differences(bmc)
-        if not changes:
-            return ()
-        wanted = {change.setting: change.wanted for change in changes}
-        bmc.set(wanted)
-        now = bmc.settle(wanted)
-        wrong = {name: now.get(name) for name, word in wanted.items() if now.get(name) != word}
-        if wrong:
-            raise UnsettledError(
-                f"Settings of {bmc.target.host} did not take",
-                expected=", ".join(f"{name} {wanted[name]}" for name in wrong),
-                found=", ".join(f"{name} {value}" for name, value in wrong.items()),
-            )
-        return changes
-
-    return each(where, work, progress)
-
-
-def require_meant(where: Stand, bmc: Bmc) -> None:
-    """Make sure that a server is the machine that NetBox means.
-
-    Raises:
-        RefusedError: it is not; expected and found are said.
-    """
-    host = bmc.target.host
-    found = gate.judge(where.dc, where.devices[host], bmc.hardware(), bmc.target.model)
-    if found:
-        raise RefusedError(
-            f"{host} is not the machine that NetBox means, and was not touched",
-            expected=found[0].expected,
-            found=found[0].found,
-        )
-
-
-def power(where: Stand, action: Action, progress: Progress) -> Outcome[tuple[str, bool]]:
-    """Switch each server, once it has proved to be the one that is meant.
-
-    Returns:
-        Of each its power now, and whether that was changed.
-    """
-
-    def work(bmc: Bmc) -> tuple[str, bool]:
-        if action == "status":
-            return bmc.power(), False
-        require_meant(where, bmc)
-        if action == "cycle":
-            bmc.cycle()
-            return "on", True
-        wanted: Literal["on", "off"] = "on" if action == "on" else "off"
-        return wanted, bmc.switch(wanted, graceful=action == "graceful")
-
-    return each(where, work, progress)
-
-
-def note(settings: Settings, where: Stand, texts: Mapping[str, str], say: Say) -> None:
-    """Write a journal entry in NetBox about each of these servers; who cannot be told is said."""
-    writer = Writer(settings, patience=settings.netbox_patience)
-
-    def write(name: str) -> None:
-        try:
-            writer.journal(where.devices[name].id, f"chapelle: {texts[name]}", "info")
-        except ChapelleError as error:
-            say(f"NetBox was not told of {name}: {error.message}")
-
-    with ThreadPoolExecutor(WRITERS) as pool:
-        list(pool.map(write, texts))

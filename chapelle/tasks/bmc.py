@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from chapelle.run.bmc import Outcome, Stand
 
 _JSON = {"json": "print the result as one JSON document"}
+_CHANGING_FEW = {"yes": "do not ask before servers of the site are touched"}
 _CHANGING = {
     "active": "also servers that are in service (status active)",
-    "yes": "do not ask before servers of the site are touched",
+    **_CHANGING_FEW,
     "dry-run": "change nothing anywhere: show what would be done",
 }
 
@@ -113,7 +114,8 @@ def settings(
     5 some BMCs failed.
     """
     from chapelle.report import bmc as report
-    from chapelle.run import bmc as running
+    from chapelle.run import bmc
+    from chapelle.run import bmc_change as running
 
     where = _stand(aisle, rack, limit)
     found = running.differences(where, _progress())
@@ -121,7 +123,7 @@ def settings(
     if apply and not dry_run and any(found.done.values()):
         loaded = Settings.load()
         hosts = [name for name, changes in found.done.items() if changes]
-        chosen = running.narrowed(where, hosts)
+        chosen = bmc.narrowed(where, hosts)
         running.require_out_of_service(chosen, active=active)
         _confirm(chosen, "restarted, with other settings of their firmware", yes=yes)
         with running.held(loaded, chosen, "bmc.settings", _say):
@@ -133,7 +135,7 @@ def settings(
             }
             running.note(loaded, chosen, texts, _say)
         rest = {name: changes for name, changes in found.done.items() if not changes}
-        found, done = running.joined(rest, set_now, found.failed), True
+        found, done = bmc.joined(rest, set_now, found.failed), True
     if json:
         print_json(report.document("bmc.settings", where.snapshot, found.done, found.failed))
     else:
@@ -168,7 +170,7 @@ def power(
     Exit codes: 0 done, 2 bad input, 3 refused, 4 locked, 5 some BMCs failed.
     """
     from chapelle.report import bmc as report
-    from chapelle.run import bmc as running
+    from chapelle.run import bmc_change as running
 
     wanted = next((known for known in running.ACTIONS if known == action), None)
     if wanted is None:
@@ -193,6 +195,48 @@ def power(
         print_json(report.document("bmc.power", where.snapshot, found.done, found.failed))
     else:
         report.print_power(found.done, found.failed)
+    return _code(found, False)
+
+
+@command(
+    help={
+        **SCOPE_HELP,
+        "rotate": "give each BMC another password",
+        **_CHANGING_FEW,
+        **_JSON,
+    }
+)
+def accounts(
+    _context: object,
+    *,
+    aisle: str | None = None,
+    rack: str | None = None,
+    limit: str | None = None,
+    rotate: bool = False,
+    yes: bool = False,
+    json: bool = False,
+) -> ExitCode:
+    """Say whether our logins to BMCs work; with --rotate, give each BMC another password.
+
+    The new passwords are written to the file of logins before any BMC has one, and each is proved
+    by logging in with it. When it was killed, the same command again does what is left.
+    Exit codes: 0 done, 3 refused, 4 locked, 5 some BMCs failed.
+    """
+    from chapelle.report import bmc as report
+    from chapelle.run import bmc
+    from chapelle.run import bmc_change as running
+
+    where = _stand(aisle, rack, limit)
+    if rotate:
+        _confirm(where, "given another password of their BMC", yes=yes)
+        with running.held(Settings.load(), where, "bmc.accounts", _say):
+            found = running.rotate(Settings.load(), where, _progress(), _say)
+    else:
+        found = bmc.each(where, lambda _session: False, _progress())
+    if json:
+        print_json(report.document("bmc.accounts", where.snapshot, found.done, found.failed))
+    else:
+        report.print_accounts(found.done, found.failed)
     return _code(found, False)
 
 

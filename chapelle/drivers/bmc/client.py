@@ -299,6 +299,17 @@ class Bmc:
             self.switch("off")
         return now
 
+    # -- what sushy has nothing for ---------------------------------------------------------------
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """A resource as it is."""
+        found: dict[str, Any] = self._root._conn.get(path).json()
+        return found
+
+    def change(self, path: str, values: Mapping[str, Value]) -> None:
+        """Set properties of a resource."""
+        self._root._conn.patch(path, data=dict(values))
+
     # -- helpers ----------------------------------------------------------------------------------
 
     def _becomes(self, done: Callable[[], bool], seconds: float) -> bool:

@@ -7,10 +7,14 @@ from chapelle.model.hardware import BootMode, BootSource, Family, Model
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """Who logs in to a BMC. It is never printed."""
+    """Who logs in to a BMC. It is never printed.
+
+    `next` is a password that was about to become the one, and may be it.
+    """
 
     user: str
     password: str
+    next: str | None = None
 
     def __repr__(self) -> str:
         return f"Login(user={self.user!r})"

@@ -1,4 +1,4 @@
-"""Reads who logs in to BMCs: a file that only its owner may read, outside NetBox.
+"""Who logs in to BMCs: a file that only its owner may read, outside NetBox.
 
 default: {user: chapelle, password: ...}
 hosts:
@@ -10,8 +10,9 @@ import stat
 from pathlib import Path
 
 import msgspec
+import yaml
 
-from chapelle import strict
+from chapelle import files, strict
 from chapelle.drivers.bmc.contract import Login
 from chapelle.errors import InputError, RefusedError
 from chapelle.strict.problems import Problem, ProblemsError
@@ -39,6 +40,17 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
                 remedy="add it to the file",
             )
         return login
+
+
+def write(path: Path, credentials: Credentials) -> None:
+    """Replace the file at one stroke; comments that people wrote in it are lost."""
+    plain = msgspec.to_builtins(credentials)
+    for login in (plain["default"] or {}, *plain["hosts"].values()):
+        if login.get("next") is None:
+            login.pop("next", None)
+    if plain["default"] is None:
+        del plain["default"]
+    files.write(path, yaml.safe_dump(plain, sort_keys=True))
 
 
 def read(path: Path) -> Credentials:
