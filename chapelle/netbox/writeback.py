@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from chapelle.errors import ChapelleError, RefusedError
+from chapelle.model.hardware import Hardware
 from chapelle.model.status import check_transition
 from chapelle.netbox.access import BrokenError, Session, UnreachableError, access, get_json, require
 from chapelle.settings import Settings
@@ -110,16 +111,17 @@ class Writer:
 
         self._patiently(f"device {device_id}", action)
 
-    def hardware(self, device_id: int, name: str, hardware: Mapping[str, Any]) -> None:
-        """Keep what a server is made of, beside the facts that runs read on it.
+    def hardware(self, device_id: int, name: str, hardware: Hardware) -> None:
+        """Keep what a server is made of, beside the facts that runs read on it; no write if known.
 
         Raises:
             ChapelleError: NetBox stayed away, or refuses.
         """
+        plain = msgspec.json.decode(msgspec.json.encode(hardware))  # as NetBox gives it back
 
         def action() -> bool:
             device = self._read(device_id)
-            facts = {**(device.custom_fields.get(FACTS_FIELD) or {}), HARDWARE: dict(hardware)}
+            facts = {**(device.custom_fields.get(FACTS_FIELD) or {}), HARDWARE: plain}
             return self._note(device_id, device, {FACTS_FIELD: facts})
 
         self._patiently(name, action)

@@ -269,7 +269,7 @@ def keep(settings: Settings, where: Stand, seen: Mapping[str, Hardware]) -> tupl
             message = f"not written: expected {found[0].expected}, found {found[0].found}"
             return Failure(host=name, message=message)
         try:
-            writer.hardware(device.id, name, msgspec.to_builtins(seen[name]))
+            writer.hardware(device.id, name, seen[name])
         except ChapelleError as error:
             return Failure(host=name, message=_line(error))
         return None
