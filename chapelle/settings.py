@@ -8,6 +8,8 @@
 | `CHAPELLE_FORKS` | hosts worked on at one time | 4 for each core, 8 at least |
 | `CHAPELLE_NETBOX_PATIENCE` | seconds that a run waits for a NetBox that is away | 300 |
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
+| `CHAPELLE_BMC_CA` | PEM file of who signs BMCs' certificates, for target `site` | |
+| `CHAPELLE_BMC_LOGINS` | YAML file, mode 0600, of logins to BMCs, for target `site` | |
 | `NETBOX_URL` | an existing NetBox, with the four tokens below | ours |
 | `NETBOX_TOKEN`, `NETBOX_TOKEN_RO` | for a run's own notes; for reading | |
 | `NETBOX_TOKEN_TENANCY`, `NETBOX_TOKEN_SEED` | for tenants coming and going; for the design | |
@@ -37,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     forks: int
     netbox_patience: float = 300.0
     ssh_config: Path | None = None
+    bmc_ca: Path | None = None
+    bmc_logins: Path | None = None
     netbox_url: str | None = None
     netbox_token: str | None = None
     netbox_token_ro: str | None = None
@@ -69,7 +73,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             platformdirs.user_state_path("chapelle") / clone
         )
         cache = environ.get("CHAPELLE_CACHE") or str(platformdirs.user_cache_path("chapelle"))
-        ssh_config = environ.get("CHAPELLE_SSH_CONFIG")
         return cls(
             root=ROOT,
             state=Path(state).expanduser().resolve(),
@@ -77,13 +80,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             target=_target(environ),
             forks=_whole(environ, "CHAPELLE_FORKS", max(8, 4 * (os.cpu_count() or 1)), 1, 500),
             netbox_patience=_whole(environ, "CHAPELLE_NETBOX_PATIENCE", 300, 1, 86400),
-            ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
+            ssh_config=_path(environ, "CHAPELLE_SSH_CONFIG"),
+            bmc_ca=_path(environ, "CHAPELLE_BMC_CA"),
+            bmc_logins=_path(environ, "CHAPELLE_BMC_LOGINS"),
             netbox_url=_netbox_url(environ),
             netbox_token=environ.get("NETBOX_TOKEN") or None,
             netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,
             netbox_token_seed=environ.get("NETBOX_TOKEN_SEED") or None,
             netbox_token_tenancy=environ.get("NETBOX_TOKEN_TENANCY") or None,
         )
+
+
+def _path(environ: Mapping[str, str], name: str) -> Path | None:
+    given = environ.get(name)
+    return Path(given).expanduser().resolve() if given else None
 
 
 def _netbox_url(environ: Mapping[str, str]) -> str | None:

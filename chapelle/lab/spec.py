@@ -77,9 +77,10 @@ class Cable(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """The hub's own addresses, with prefix lengths: those of the time servers."""
+    """The hub's own addresses, with prefix lengths: those of the time servers and of BMCs."""
 
     time: tuple[str, ...]
+    bmc: tuple[str, ...] = ()
 
 
 def kind(text: str) -> Kind:

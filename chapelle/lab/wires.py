@@ -257,7 +257,7 @@ class Hub:
                 network = ipaddress.IPv4Network(prefix)
                 gateway = f"{network.network_address + 1}/{network.prefixlen}"
                 wanted.setdefault(network, set()).add(gateway)
-        for address in services.time:
+        for address in (*services.time, *services.bmc):
             network = ipaddress.IPv4Interface(address).network
             wanted.setdefault(network, set()).add(address)
         if any(node.kind == "uml" for node in nodes):

@@ -14,12 +14,14 @@ from typing import Any
 import msgspec
 
 from chapelle.errors import ChapelleError, RefusedError
+from chapelle.model.hardware import Hardware
 from chapelle.model.status import check_transition
 from chapelle.netbox.access import BrokenError, Session, UnreachableError, access, get_json, require
 from chapelle.settings import Settings
 
 RUN_FIELD = "chapelle_run"
 FACTS_FIELD = "chapelle_facts"
+HARDWARE = "hardware"  # of the facts, what a server's BMC says that it is made of
 KINDS = ("info", "success", "warning", "danger")
 
 PATIENCE = 300.0  # seconds that a NetBox may be away
@@ -78,12 +80,12 @@ class Writer:
             ChapelleError: NetBox stayed away, or refuses.
         """
         check_transition(name, current, wanted)
-        notes = _notes(facts, run)
         asked = False
 
         def action() -> bool:
             nonlocal asked
             device = self._read(device_id)
+            notes = _notes(device, facts, run)
             done = device.status == wanted and device.has(notes)
             if asked and done:  # though the answer was lost
                 return True
@@ -102,13 +104,30 @@ class Writer:
         Raises:
             ChapelleError: NetBox stayed away, or refuses.
         """
-        notes = _notes(facts, run)
 
         def action() -> bool:
             device = self._read(device_id)
-            return device.has(notes) or self._swap(device_id, device, {"custom_fields": notes})
+            return self._note(device_id, device, _notes(device, facts, run))
 
         self._patiently(f"device {device_id}", action)
+
+    def hardware(self, device_id: int, name: str, hardware: Hardware) -> None:
+        """Keep what a server is made of, beside the facts that runs read on it; no write if known.
+
+        Raises:
+            ChapelleError: NetBox stayed away, or refuses.
+        """
+        plain = msgspec.json.decode(msgspec.json.encode(hardware))  # as NetBox gives it back
+
+        def action() -> bool:
+            device = self._read(device_id)
+            facts = {**(device.custom_fields.get(FACTS_FIELD) or {}), HARDWARE: plain}
+            return self._note(device_id, device, {FACTS_FIELD: facts})
+
+        self._patiently(name, action)
+
+    def _note(self, device_id: int, device: Device, notes: dict[str, Any]) -> bool:
+        return device.has(notes) or self._swap(device_id, device, {"custom_fields": notes})
 
     def journal(self, device_id: int, text: str, kind: str, *, asked: float | None = None) -> None:
         """Add a journal entry (Markdown) to the device, once.
@@ -221,9 +240,11 @@ class Writer:
         return f"{self._session.granted.url}/api/dcim/devices/{device_id}/"
 
 
-def _notes(facts: Mapping[str, Any] | None, run: str | None) -> dict[str, Any]:
-    """The custom fields for facts and for the run that read them."""
-    kept = {FACTS_FIELD: dict(facts)} if facts is not None else {}
+def _notes(device: Device, facts: Mapping[str, Any] | None, run: str | None) -> dict[str, Any]:
+    """The custom fields for facts and for the run that read them; what BMCs said stays."""
+    known = device.custom_fields.get(FACTS_FIELD) or {}
+    said = {HARDWARE: known[HARDWARE]} if HARDWARE in known else {}
+    kept = {FACTS_FIELD: {**said, **facts}} if facts is not None else {}
     return {**kept, **({RUN_FIELD: run} if run is not None else {})}
 
 

@@ -3,6 +3,7 @@
 from invoke import Collection
 
 from chapelle.tasks import (
+    bmc,
     capacity,
     check,
     fabric,
@@ -26,7 +27,8 @@ from chapelle.tasks import (
 def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
-    for noun in (netbox, snapshot, resilience, maintenance, fabric, lab, runs, storage, tenant):
+    nouns = (netbox, snapshot, resilience, maintenance, fabric, bmc, lab, runs, storage, tenant)
+    for noun in nouns:
         top.add_collection(Collection.from_module(noun))
     top.collections["tenant"].add_task(tenancy_change.onboard)
     top.collections["tenant"].add_task(tenancy_change.offboard)

@@ -131,6 +131,69 @@ def ssh(_context: object, host: str, command: str | None = None, user: str | Non
     os.execv(program, [program, *login, host, *([command] if command else [])])  # noqa: S606
 
 
+@command(
+    help={
+        "hosts": "Servers by name, with commas.",
+        "faults": "What is wrong with their BMCs, with commas, such as wrong-serial,busy=3.",
+        "clear": "Take all faults of all BMCs away first.",
+    }
+)
+def bmc(
+    _context: object,
+    hosts: str | None = None,
+    faults: str | None = None,
+    clear: bool = False,
+) -> None:
+    """Let BMCs of the lab misbehave, or show how they do. Without --faults those hosts are mended.
+
+    The lab's BMCs start with the first command that asks them, such as invoke bmc.check.
+    """
+    from chapelle.lab import bmc as fleets
+    from chapelle.lab.bmc_machine import FAULTS
+
+    settings = Settings.load()
+    place = fleets.folder(settings)
+    now = {} if clear else fleets.faults_of(place)
+    for host in hosts.split(",") if hosts else ():
+        if host not in fleets.machines(settings):
+            raise InputError(
+                f"The lab has no BMC of {host!r}.",
+                where=str(place),
+                expected="a server whose BMC has been asked once",
+                found=repr(host),
+                remedy=f"invoke bmc.check --limit={host}",
+            )
+        now[host] = _faults(faults or "")
+    if hosts or clear:
+        fleets.set_faults(place, {host: each for host, each in now.items() if each})
+    if not any(now.values()):
+        print(f"no BMC has a fault; it could be one of: {', '.join(FAULTS)}")
+    for host, each in sorted(now.items()):
+        for fault in each:
+            print(f"{host:<20} {fault}: {FAULTS[fault]}")
+
+
+def _faults(text: str) -> dict[str, float]:
+    """Faults as a person typed them.
+
+    Raises:
+        InputError: what stands after `=` is no number.
+    """
+    found = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        try:
+            found[name] = float(value or 0)
+        except ValueError as error:
+            raise InputError(
+                "A fault has a value that is no number.",
+                where="--faults",
+                expected="such as busy=3 or slow=0.5",
+                found=repr(part),
+            ) from error
+    return found
+
+
 def _part(settings: Settings, aisle: str | None, rack: str | None) -> set[str]:
     """The nodes of the lab that stand there, switches too.
 

@@ -30,6 +30,7 @@ HOW_TOS = (
     "reboot-and-patch.md",
     "tenant-space.md",
     "storage.md",
+    "bmc.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
 # test_own_servers.py, test_windows.py, test_tenancy_run.py

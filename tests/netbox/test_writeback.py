@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chapelle.errors import ChapelleError, RefusedError
+from chapelle.model.hardware import Disk, Hardware
 from chapelle.netbox import server
 from chapelle.netbox.access import Session, UnreachableError, access, require
 from chapelle.netbox.writeback import Writer
@@ -46,6 +47,22 @@ def test_a_device_renamed_meanwhile_is_refused(play: Playground) -> None:
     play.set_device(name="play-2")
     with pytest.raises(RefusedError, match="another name"):
         Writer(play.settings).set_status(play.device, "play-1", "planned", "staged")
+
+
+def test_what_a_bmc_says_and_what_runs_read_are_kept_beside_each_other(play: Playground) -> None:
+    writer = Writer(play.settings)
+    seen = Hardware(source="bmc", serial="S1", disks=(Disk(serial="D1", size=480),))
+    writer.facts(play.device, {"kernel": "6.1"}, run="r1")
+    writer.hardware(play.device, "play-1", seen)
+    facts = play.device_now()["custom_fields"]["chapelle_facts"]
+    assert facts["kernel"] == "6.1"
+    assert facts["hardware"]["disks"][0]["serial"] == "D1"
+    before = play.changes()
+    writer.hardware(play.device, "play-1", seen)
+    assert play.changes() == before
+    writer.set_status(play.device, "play-1", "planned", "staged", facts={"kernel": "6.12"})
+    now = play.device_now()["custom_fields"]["chapelle_facts"]
+    assert now == {**facts, "kernel": "6.12"}
 
 
 def test_two_writers_at_once_do_not_lose_each_others_fields(play: Playground) -> None:
