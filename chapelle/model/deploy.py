@@ -8,7 +8,7 @@ alone; a test keeps the two alike.
 
 | request, below the URL of a host's boot window | what |
 |---|---|
-| `GET ca.pem` | the authority that signed the server's certificate; its SHA-256 is in the command line |
+| `GET ca.pem` | the authority of the server's certificate; its SHA-256 is in the command line |
 | `GET order` | the `Order` as JSON |
 | `GET <image path>` | the root image, as `Image.path` names it |
 | `POST report` | one `Report` as JSON; the answer is 204 |
