@@ -12,7 +12,7 @@ alone; a test keeps the two alike.
 | `GET order` | the `Order` as JSON |
 | `GET <image path>` | the root image, as `Image.path` names it |
 | `POST report` | one `Report` as JSON; the answer is 204 |
-| `POST header/<serial>` | a disk's LUKS header backup, as it is |
+| `POST header/<name>` | a LUKS header backup: `root`, or the serial of a data disk |
 
 Sizes are in MiB or GB (10^9 bytes), as the field's name says; times are seconds since the epoch.
 """
@@ -82,7 +82,10 @@ class Port(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """The machine as NetBox has it. An empty serial or model is never taken for a match."""
+    """The machine as NetBox has it. An empty serial or model is never taken for a match.
+
+    `ports` are those that the system sees: the BMC's is none of them. They get these names.
+    """
 
     serial: str
     manufacturer: str
@@ -252,6 +255,10 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     erasures: tuple[Erasure, ...] = ()
     # Where the kernel and the boot loader talk to beside the screen, such as `ttyS0,115200`.
     console: str = "ttyS0,115200"
+    # How long to wait for switches to say who they are, from the start of the installer on. They
+    # speak every 30 s (IEEE 802.1AB). Nobody heard is no stop, a wrong neighbour is.
+    lldp_seconds: int = 35
+    # To the disk; switched off otherwise. After a failure the machine is always switched off.
     reboot: bool = True
 
 

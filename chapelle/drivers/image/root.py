@@ -1,0 +1,64 @@
+"""The root image: what a server's root file system holds before it is anybody's.
+
+A tar archive, compressed. Two builds from the same archive give the same bytes: mmdebstrap sorts
+the files and clamps their times, and `finish.sh` removes what packages made of the moment or of
+chance when they were installed.
+"""
+
+from pathlib import Path
+
+from chapelle import archive
+from chapelle.drivers.image import making, recipe, store
+from chapelle.settings import Settings
+
+TAR = "root.tar.zst"
+WHAT = "the root image"
+
+HERE = Path(__file__).parent
+OVERLAY = HERE / "overlay"
+FINISH = HERE / "finish.sh"
+
+
+def ensure(
+    settings: Settings, made: recipe.Recipe, say: archive.Say, *, again: bool = False
+) -> store.Built:
+    """The root image of a recipe, made first if there is none, or `again`.
+
+    Raises:
+        RefusedError: this machine cannot make it.
+        ChapelleError: it cannot be made; the message names the log.
+    """
+    source = recipe.resolve(made)
+    packages = (*made.root.system, *made.root.disks, *made.root.roles)
+    name = f"root-{recipe.digest(source, packages, making.OPTIONS, OVERLAY, FINISH)}"
+
+    def make(folder: Path) -> store.Manifest:
+        say(f"making {WHAT} ({source.release}); this takes some minutes")
+        log = store.home(settings) / "root.log"
+        tar = folder / "root.tar"
+        # What a hook copies has the modes of this umask, whatever the clone's files have.
+        lay = f'umask 022; cp -r --no-preserve=mode,ownership "{OVERLAY}/." "$1/"'
+        finish = f'chroot "$1" /bin/sh -eu <"{FINISH}"'
+        making.install(
+            packages, source, tar, log, say, what=WHAT,
+            options=[
+                "--variant=minbase", "--format=tar",
+                f"--customize-hook={lay}", f"--customize-hook={finish}",
+            ],
+        )  # fmt: skip
+        say(f"compressing {WHAT}")
+        making.compress(tar, folder / TAR, log, what=WHAT)
+        names = making.packages(folder)
+        (folder / making.PACKAGES).unlink()
+        return store.Manifest(
+            kind="root",
+            files={TAR: making.stored(folder / TAR)},
+            packages=names,
+            release=source.release,
+            sources=source.sources,
+            epoch=source.epoch,
+            commit=making.commit(settings.root),
+            kernel=making.kernel_of(names),
+        )
+
+    return store.ensure(settings, name, make, say, kept=made.kept, again=again)
