@@ -20,13 +20,12 @@ def build(_context: object, *, verify: bool = False, json: bool = False) -> Exit
     from chapelle.drivers.image import ramdisk, root
     from chapelle.settings import Settings
 
-    settings = Settings.load()
-    recipe = image.read(settings.root / "inventory/image.yml")
-    built = [kind.ensure(settings, recipe, _say) for kind in (root, ramdisk)]
+    job = image.job(Settings.load(), _say)
+    built = [kind.ensure(job) for kind in (root, ramdisk)]
     different = []
     if verify:
         first = built
-        built = [kind.ensure(settings, recipe, _say, again=True) for kind in (root, ramdisk)]
+        built = [kind.ensure(job, again=True) for kind in (root, ramdisk)]
         for one, other in zip(first, built, strict=True):
             for name, stored in one.manifest.files.items():
                 if other.manifest.files[name] != stored:

@@ -9,6 +9,7 @@ rm -rf /etc/apt/apt.conf.d/99mmdebstrap /etc/apt/auth.conf.d
 groupadd --gid 900 deploy
 useradd --uid 900 --gid 900 --create-home --shell /bin/bash --comment 'Deployment' deploy
 chmod 0440 /etc/sudoers.d/deploy
+chmod 0755 /etc/initramfs-tools/hooks/chapelle /etc/initramfs-tools/scripts/*/chapelle
 
 # Each server has its own; the installer writes them.
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id

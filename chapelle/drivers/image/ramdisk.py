@@ -14,8 +14,8 @@ import msgspec
 
 from chapelle import __version__, archive
 from chapelle.drivers.image import making, recipe, store
+from chapelle.drivers.image.job import Job
 from chapelle.errors import ChapelleError
-from chapelle.settings import Settings
 
 KERNEL = "vmlinuz"
 INITRAMFS = "initrd.img"
@@ -40,16 +40,14 @@ _LEFT_OUT = (
 )  # fmt: skip
 
 
-def ensure(
-    settings: Settings, made: recipe.Recipe, say: archive.Say, *, again: bool = False
-) -> store.Built:
+def ensure(job: Job, *, again: bool = False) -> store.Built:
     """The ramdisk of a recipe with the installer of this clone, made first if there is none.
 
     Raises:
         RefusedError: this machine cannot make it.
         ChapelleError: it cannot be made; the message names the log.
     """
-    base = _base(settings, made, say, again=again)
+    base = _base(job, again=again)
     name = f"ramdisk-{recipe.digest(base.folder.name, INIT, INSTALLER)}"
 
     def make(folder: Path) -> store.Manifest:
@@ -68,28 +66,27 @@ def ensure(
             base.manifest,
             kind="ramdisk",
             files={name: making.stored(folder / name) for name in (KERNEL, INITRAMFS)},
-            commit=making.commit(settings.root),
+            commit=making.commit(job.settings.root),
         )
 
-    return store.ensure(settings, name, make, say, kept=made.kept, again=again)
+    return store.ensure(job, name, make, again=again)
 
 
-def _base(settings: Settings, made: recipe.Recipe, say: archive.Say, *, again: bool) -> store.Built:
-    source = recipe.resolve(made)
-    key = recipe.digest(source, made.ramdisk, making.OPTIONS, _LEFT_OUT)
+def _base(job: Job, *, again: bool) -> store.Built:
+    key = recipe.digest(job.source, job.recipe.ramdisk, making.OPTIONS, _LEFT_OUT)
 
     def make(folder: Path) -> store.Manifest:
-        say(f"making {WHAT} ({source.release}); this takes some minutes")
-        log = store.home(settings) / "ramdisk.log"
+        job.say(f"making {WHAT} ({job.source.release}); this takes some minutes")
+        log = store.home(job.settings) / "ramdisk.log"
         tree = folder / "tree"
         making.install(
-            made.ramdisk.packages, source, tree, log, say, what=WHAT,
+            job.recipe.ramdisk.packages, job.source, tree, log, job.say, what=WHAT,
             options=["--variant=essential", "--format=directory"],
         )  # fmt: skip
         names = making.packages(folder)
         kernel = making.kernel_of(names)
         shutil.copyfile(tree / f"boot/vmlinuz-{kernel}", folder / KERNEL)
-        keep_modules(tree / "usr/lib/modules" / kernel, made.ramdisk.modules)
+        keep_modules(tree / "usr/lib/modules" / kernel, job.recipe.ramdisk.modules)
         archive.logged(["depmod", "--basedir", str(tree), kernel], log, what=WHAT)
         for left_out in _LEFT_OUT:
             _remove(tree / left_out)
@@ -97,8 +94,8 @@ def _base(settings: Settings, made: recipe.Recipe, say: archive.Say, *, again: b
             shutil.rmtree(cache)
         for path in (*tree.glob("etc/ssh/ssh_host_*"), tree / "etc/machine-id"):
             _remove(path)
-        say(f"compressing {WHAT}")
-        cpio(tree, folder / "base.cpio", source.epoch)
+        job.say(f"compressing {WHAT}")
+        cpio(tree, folder / "base.cpio", job.source.epoch)
         shutil.rmtree(tree)
         making.compress(folder / "base.cpio", folder / _BASE, log, what=WHAT)
         (folder / making.PACKAGES).unlink()
@@ -106,14 +103,14 @@ def _base(settings: Settings, made: recipe.Recipe, say: archive.Say, *, again: b
             kind="base",
             files={name: making.stored(folder / name) for name in (KERNEL, _BASE)},
             packages=names,
-            release=source.release,
-            sources=source.sources,
-            epoch=source.epoch,
-            commit=making.commit(settings.root),
+            release=job.source.release,
+            sources=job.source.sources,
+            epoch=job.source.epoch,
+            commit=making.commit(job.settings.root),
             kernel=kernel,
         )
 
-    return store.ensure(settings, f"base-{key}", make, say, kept=made.kept, again=again)
+    return store.ensure(job, f"base-{key}", make, again=again)
 
 
 def _lay_installer(tree: Path) -> None:
@@ -122,9 +119,8 @@ def _lay_installer(tree: Path) -> None:
     (package / "__init__.py").write_text(f'__version__ = "{__version__}"\n')
     shutil.copyfile(INIT, tree / "init")
     for path in tree.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        path.chmod(0o644 if path.suffix == ".py" else 0o755)
     tree.chmod(0o755)
-    (tree / "init").chmod(0o755)
 
 
 def keep_modules(modules: Path, kept: tuple[str, ...]) -> None:

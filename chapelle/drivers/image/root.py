@@ -7,9 +7,8 @@ chance when they were installed.
 
 from pathlib import Path
 
-from chapelle import archive
 from chapelle.drivers.image import making, recipe, store
-from chapelle.settings import Settings
+from chapelle.drivers.image.job import Job
 
 TAR = "root.tar.zst"
 WHAT = "the root image"
@@ -19,34 +18,31 @@ OVERLAY = HERE / "overlay"
 FINISH = HERE / "finish.sh"
 
 
-def ensure(
-    settings: Settings, made: recipe.Recipe, say: archive.Say, *, again: bool = False
-) -> store.Built:
+def ensure(job: Job, *, again: bool = False) -> store.Built:
     """The root image of a recipe, made first if there is none, or `again`.
 
     Raises:
         RefusedError: this machine cannot make it.
         ChapelleError: it cannot be made; the message names the log.
     """
-    source = recipe.resolve(made)
-    packages = (*made.root.system, *made.root.disks, *made.root.roles)
-    name = f"root-{recipe.digest(source, packages, making.OPTIONS, OVERLAY, FINISH)}"
+    packages = (*job.recipe.root.system, *job.recipe.root.disks, *job.recipe.root.roles)
+    name = f"root-{recipe.digest(job.source, packages, making.OPTIONS, OVERLAY, FINISH)}"
 
     def make(folder: Path) -> store.Manifest:
-        say(f"making {WHAT} ({source.release}); this takes some minutes")
-        log = store.home(settings) / "root.log"
+        job.say(f"making {WHAT} ({job.source.release}); this takes some minutes")
+        log = store.home(job.settings) / "root.log"
         tar = folder / "root.tar"
         # What a hook copies has the modes of this umask, whatever the clone's files have.
         lay = f'umask 022; cp -r --no-preserve=mode,ownership "{OVERLAY}/." "$1/"'
         finish = f'chroot "$1" /bin/sh -eu <"{FINISH}"'
         making.install(
-            packages, source, tar, log, say, what=WHAT,
+            packages, job.source, tar, log, job.say, what=WHAT,
             options=[
                 "--variant=minbase", "--format=tar",
                 f"--customize-hook={lay}", f"--customize-hook={finish}",
             ],
         )  # fmt: skip
-        say(f"compressing {WHAT}")
+        job.say(f"compressing {WHAT}")
         making.compress(tar, folder / TAR, log, what=WHAT)
         names = making.packages(folder)
         (folder / making.PACKAGES).unlink()
@@ -54,11 +50,11 @@ def ensure(
             kind="root",
             files={TAR: making.stored(folder / TAR)},
             packages=names,
-            release=source.release,
-            sources=source.sources,
-            epoch=source.epoch,
-            commit=making.commit(settings.root),
+            release=job.source.release,
+            sources=job.source.sources,
+            epoch=job.source.epoch,
+            commit=making.commit(job.settings.root),
             kernel=making.kernel_of(names),
         )
 
-    return store.ensure(settings, name, make, say, kept=made.kept, again=again)
+    return store.ensure(job, name, make, again=again)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from chapelle import archive, files
+from chapelle import files
+from chapelle.drivers.image.job import Job
 from chapelle.errors import ChapelleError
 from chapelle.settings import Settings
 
@@ -88,32 +89,22 @@ def load(folder: Path) -> Built | None:
     return Built(folder=folder, manifest=manifest)
 
 
-def ensure(
-    settings: Settings,
-    name: str,
-    make: Callable[[Path], Manifest],
-    say: archive.Say,
-    *,
-    kept: int,
-    again: bool = False,
-) -> Built:
+def ensure(job: Job, name: str, make: Callable[[Path], Manifest], *, again: bool = False) -> Built:
     """The image of that name, made first if there is none.
 
     Arguments:
-        settings: whose cache.
+        job: what is asked for; its recipe says how many of this kind stay.
         name: `<kind>-<digest of what it is made of>`.
         make: makes its files in an empty directory.
-        say: told what goes on.
-        kept: how many of this kind stay, those that were used last.
         again: make it even if it is there.
 
     Raises:
         RefusedError: there is not enough space.
         ChapelleError: it cannot be made.
     """
-    folder = home(settings) / name
+    folder = home(job.settings) / name
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with files.locked(folder.parent / "lock", lambda: say("another process makes an image")):
+    with files.locked(folder.parent / "lock", lambda: job.say("another process makes an image")):
         if not again and (found := load(folder)) is not None:
             os.utime(folder)
             return found
@@ -129,7 +120,7 @@ def ensure(
             building.rename(folder)
         finally:
             shutil.rmtree(building, ignore_errors=True)
-        _prune(folder, kept)
+        _prune(folder, job.recipe.kept)
         return Built(folder=folder, manifest=manifest)
 
 
