@@ -87,7 +87,7 @@ def _base(job: Job, *, again: bool) -> store.Built:
         kernel = making.kernel_of(names)
         shutil.copyfile(tree / f"boot/vmlinuz-{kernel}", folder / KERNEL)
         keep_modules(tree / "usr/lib/modules" / kernel, job.recipe.ramdisk.modules)
-        archive.logged(["depmod", "--basedir", str(tree), kernel], log, what=WHAT)
+        archive.logged(["chroot", str(tree), "depmod", kernel], log, what=WHAT)
         for left_out in _LEFT_OUT:
             _remove(tree / left_out)
         for cache in list(tree.rglob("__pycache__")):
