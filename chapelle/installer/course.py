@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+from chapelle import __version__
 from chapelle.installer import (
     binding,
     data,
@@ -13,6 +14,7 @@ from chapelle.installer import (
     programs,
     starting,
 )
+from chapelle.installer.erase import Erasing
 from chapelle.installer.link import Link
 from chapelle.installer.machine import Seen, SeenDisk
 from chapelle.installer.order import Disk, Order
@@ -51,6 +53,9 @@ class Course:
         self._cabling()
         report.stage("guard", f"{len(seen.disks)} disks")
         found = gates.guard(self._order, seen.disks)
+        if self._order.mode == "erase":
+            self._erase(found)
+            return
         try:
             self._install(seen, found)
         except Stop:
@@ -104,6 +109,17 @@ class Course:
         partition.leave()
         report.stage("reboot")
         report.done("installed")
+
+    def _erase(self, found: dict[str, SeenDisk]) -> None:
+        """Erase disk by disk; each result is handed over before the next disk is begun."""
+        report = self._reporter
+        for disk, erasure in gates.erasures(self._order):
+            seen = found[disk.serial]
+            report.stage("erase", f"{disk.name} {disk.serial}")
+            result = Erasing(seen, erasure.order, __version__, report.progress).run()
+            tried = [f"{step['method']} {step['outcome']}" for step in result["steps"]]
+            report.stage("erase", f"{disk.name}: {', '.join(tried)}", erased=[result])
+        report.done("erased")
 
     def _escrow(self, kept: list[tuple[Disk, SeenDisk]]) -> None:
         headers = [("root", partition.ROOT_ARRAY)] + [

@@ -5,7 +5,7 @@ of their own. docs/image.md has them as a table.
 """
 
 from chapelle.installer.machine import Seen, SeenDisk, SeenPort
-from chapelle.installer.order import Disk, Machine, Order, Port
+from chapelle.installer.order import Disk, Erasure, Machine, Order, Port
 from chapelle.installer.stop import Refused
 
 # Of a disk's size: makers round, and count in other units.
@@ -121,6 +121,31 @@ def guard(order: Order, disks: tuple[SeenDisk, ...]) -> dict[str, SeenDisk]:
     for named in order.disks:
         _disk(named, by_serial[named.serial])
     return by_serial
+
+
+def erasures(order: Order) -> list[tuple[Disk, Erasure]]:
+    """The disks to be erased, each with how.
+
+    Raises:
+        Refused: the order says how for another disk or host, or does not say how for one.
+    """
+    by_serial = {each.serial: each for each in order.erasures}
+    chosen = order.of("erase")
+    if sorted(by_serial) != sorted(disk.serial for disk in chosen):
+        raise Refused(
+            "the order does not say for each disk how it is erased",
+            expected=", ".join(sorted(disk.serial for disk in chosen)),
+            found=", ".join(sorted(by_serial)) or "none",
+        )
+    for each in order.erasures:
+        meant = (each.order.get("host"), each.order.get("serial"))
+        if meant != (order.host, each.serial):
+            raise Refused(
+                "an erasure order is for another disk",
+                expected=f"{order.host} {each.serial}",
+                found=" ".join(map(str, meant)),
+            )
+    return [(disk, by_serial[disk.serial]) for disk in chosen]
 
 
 def _order_is_sound(order: Order) -> None:
