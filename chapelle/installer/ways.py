@@ -139,7 +139,7 @@ def _at_once(path: str, method: str) -> str:
 
 
 def luks_headers(path: str) -> tuple[int, ...]:
-    """Where LUKS headers begin, in bytes: of the disk, its partitions, and mirrors made of these."""
+    """Where LUKS headers begin, in bytes: on the disk, in partitions, in mirrors made of these."""
     block = Path("/sys/class/block") / Path(path).name
     places = [0]
     for part in sorted(each.parent for each in block.glob("*/partition")):

@@ -38,6 +38,8 @@ from chapelle.settings import Settings
 HERE = "10.0.2.2"
 ADDRESS = "10.0.2.15/24"
 
+NETWORK_FILE = "/etc/systemd/network/10-chapelle-eno1.network"
+
 HOST = "a2-r01-compute-01"
 SERIAL, MAKER, MODEL = "SN-4711", "Example", "Server 1000"
 MACS = {"eno1": "52:54:00:12:34:01", "eno2": "52:54:00:12:34:02"}
@@ -56,7 +58,7 @@ TANG = next(
 def missing() -> str:
     """What of the programs is not on this machine."""
     lacking = [name for name in PROGRAMS if shutil.which(name) is None]
-    return ", ".join([*lacking, *([] if TANG else ["tangd"])])
+    return ", ".join([*lacking, *([] if TANG.exists() else ["tangd"])])
 
 
 class Tang:
@@ -64,7 +66,6 @@ class Tang:
 
     def __init__(self, keys: Path) -> None:
         keys.mkdir(parents=True)
-        assert TANG is not None
         subprocess.run([TANG.with_name("tangd-keygen"), keys], check=True, capture_output=True)
         self._keys = keys
         self._server: socketserver.ThreadingTCPServer | None = None
@@ -77,7 +78,6 @@ class Tang:
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
-                assert TANG is not None
                 with self.request.makefile("rwb", buffering=0) as both:
                     subprocess.run([TANG, keys], stdin=both, stdout=both, check=False)
 
@@ -109,12 +109,69 @@ class Tang:
         raise AssertionError("tangd-keygen made no signing key")
 
 
+class Handler(BaseHTTPRequestHandler):
+    """One request to the boot service."""
+
+    protocol_version = "HTTP/1.1"
+    service: "Service"
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        if status != 204:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        name = self.path.removeprefix("/token/")
+        if not self.service.interfere(name):
+            self.close_connection = True
+        elif name == TAR:
+            self.range()
+        elif name in self.service.files:
+            self.answer(200, self.service.files[name])
+        else:
+            self.answer(404)
+
+    def range(self) -> None:
+        first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+        left = last + 1 - first
+        self.send_response(206)
+        self.send_header("Content-Length", str(left))
+        self.end_headers()
+        with self.service.image.open("rb") as file, contextlib.suppress(OSError):
+            file.seek(first)
+            while left and (data := file.read(min(left, 1 << 20))):
+                if not self.service.interfere(f"at {file.tell()}"):
+                    self.close_connection = True
+                    return
+                self.wfile.write(data)
+                left -= len(data)
+
+    def do_POST(self) -> None:
+        name = self.path.removeprefix("/token/")
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.service.interfere(name):
+            self.close_connection = True
+            return
+        with self.service.told:
+            if name == "report":
+                self.service.raw.append(body)
+                self.service.reports.append(msgspec.json.decode(body, type=deploy.Report))
+            elif name.startswith("header/"):
+                self.service.headers[name.removeprefix("header/")] = body
+            self.service.told.notify_all()
+        self.answer(204)
+
+
 class Service:
     """Serves one order and the root image over TLS, and keeps what is reported."""
 
     def __init__(self, folder: Path, image: Path) -> None:
         self.folder, self.image = folder, image
-        self.order = b""
         self.reports: list[deploy.Report] = []
         self.headers: dict[str, bytes] = {}
         self.told = threading.Condition()
@@ -122,9 +179,10 @@ class Service:
         self.interfere: Callable[[str], bool] = lambda _path: True
         self.raw: list[bytes] = []
         pem = _certificate(folder)
+        self.files = {"ca.pem": pem}
         self.authority = hashlib.sha256(pem).hexdigest()
-        self._pem = pem
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        handler = type("Bound", (Handler,), {"service": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "server.pem")
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
@@ -137,7 +195,7 @@ class Service:
 
     def begin(self, order: deploy.Order) -> None:
         """Serve this order; what was reported of another is forgotten."""
-        self.order = msgspec.json.encode(order)
+        self.files["order"] = msgspec.json.encode(order)
         self.reports.clear()
         self.headers.clear()
         self.interfere = lambda _path: True
@@ -153,65 +211,6 @@ class Service:
                 seconds,
             )
             return self.last()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        service = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-            def answer(self, status: int, body: bytes = b"") -> None:
-                self.send_response(status)
-                if status != 204:
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_GET(self) -> None:
-                name = self.path.removeprefix("/token/")
-                if not service.interfere(name):
-                    self.close_connection = True
-                    return
-                if name == "ca.pem":
-                    self.answer(200, service._pem)
-                elif name == "order":
-                    self.answer(200, service.order)
-                elif name == "root.tar.zst":
-                    self.range()
-                else:
-                    self.answer(404)
-
-            def range(self) -> None:
-                first, _, last = self.headers["Range"].removeprefix("bytes=").partition("-")
-                self.send_response(206)
-                self.send_header("Content-Length", str(int(last) + 1 - int(first)))
-                self.end_headers()
-                left = int(last) + 1 - int(first)
-                with service.image.open("rb") as file, contextlib.suppress(OSError):
-                    file.seek(int(first))
-                    while left and (data := file.read(min(left, 1 << 20))):
-                        if not service.interfere(f"at {file.tell()}"):
-                            self.close_connection = True
-                            return
-                        self.wfile.write(data)
-                        left -= len(data)
-
-            def do_POST(self) -> None:
-                name = self.path.removeprefix("/token/")
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                with service.told:
-                    if name == "report":
-                        service.raw.append(body)
-                        service.reports.append(msgspec.json.decode(body, type=deploy.Report))
-                    elif name.startswith("header/"):
-                        service.headers[name.removeprefix("header/")] = body
-                    service.told.notify_all()
-                self.answer(204)
-
-        return Handler
 
 
 def _certificate(folder: Path) -> bytes:
@@ -258,7 +257,7 @@ class Machine:
         self._tpm: subprocess.Popen[bytes] | None = None
         self._consoles = 0
         for path in self.disks.values():
-            _image(path)
+            new_image(path)
         if uefi:
             shutil.copyfile("/usr/share/OVMF/OVMF_VARS_4M.fd", folder / "vars.fd")
 
@@ -268,7 +267,8 @@ class Machine:
         self._consoles += 1
         command = [
             "nice", "-n", "19",
-            "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-accel", "tcg", "-cpu", "max",
+            "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-accel", "tcg",
+            "-cpu", "max",
             "-m", "1536", "-smp", "2", "-display", "none", "-no-reboot", "-monitor", "none",
             "-serial", f"file:{self.console}",
             "-smbios", f"type=1,manufacturer={MAKER},product={MODEL},serial={self.serial}",
@@ -279,7 +279,8 @@ class Machine:
         ]  # fmt: skip
         for name, serial in DISKS.items():
             if name not in self.absent:
-                drive = f"file={self.disks[name]},if=none,id={name},discard=unmap,detect-zeroes=unmap,cache=unsafe"
+                drive = f"file={self.disks[name]},if=none,id={name},cache=unsafe"
+                drive += ",discard=unmap,detect-zeroes=unmap"
                 command += [
                     "-drive",
                     drive,
@@ -381,7 +382,8 @@ class Machine:
         )
 
 
-def _image(path: Path) -> None:
+def new_image(path: Path) -> None:
+    """Make an empty disk."""
     subprocess.run(
         ["qemu-img", "create", "-q", "-f", "qcow2", path, str(DISK_GB * 10**9)], check=True
     )
@@ -436,7 +438,7 @@ def order(
                 certificate=key.certificate.decode(),
             ),),
             user_authority=ca.HostSigner(settings).user_authority.decode(),
-            files=(deploy.File(path="/etc/systemd/network/10-chapelle-eno1.network", content=network),),
+            files=(deploy.File(path=NETWORK_FILE, content=network),),
         ),
         network=deploy.BootNetwork(mac=MACS["eno1"], address=ADDRESS, gateway=HERE),
         encryption=deploy.Encryption(
