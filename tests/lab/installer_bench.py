@@ -170,7 +170,7 @@ class Handler(BaseHTTPRequestHandler):
 class Service:
     """Serves one order and the root image over TLS, and keeps what is reported."""
 
-    def __init__(self, folder: Path, image: Path) -> None:
+    def __init__(self, folder: Path, image: Path, here: str = HERE) -> None:
         self.folder, self.image = folder, image
         self.reports: list[deploy.Report] = []
         self.headers: dict[str, bytes] = {}
@@ -178,7 +178,7 @@ class Service:
         # A request is let through if this says so; it may do something first.
         self.interfere: Callable[[str], bool] = lambda _path: True
         self.raw: list[bytes] = []
-        pem = _certificate(folder)
+        pem = _certificate(folder, here)
         self.files = {"ca.pem": pem}
         self.authority = hashlib.sha256(pem).hexdigest()
         handler = type("Bound", (Handler,), {"service": self})
@@ -186,7 +186,7 @@ class Service:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(folder / "server.pem")
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://{HERE}:{self._server.server_address[1]}/token"
+        self.url = f"https://{here}:{self._server.server_address[1]}/token"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -213,7 +213,7 @@ class Service:
             return self.last()
 
 
-def _certificate(folder: Path) -> bytes:
+def _certificate(folder: Path, here: str) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "boot service")])
     # Long over: what the installer knows it by is its digest.
@@ -227,7 +227,7 @@ def _certificate(folder: Path) -> bytes:
         .not_valid_before(end - datetime.timedelta(days=1))
         .not_valid_after(end)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(HERE))]),
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(here))]),
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
