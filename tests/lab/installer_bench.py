@@ -267,7 +267,7 @@ class Machine:
         self._consoles += 1
         command = [
             "nice", "-n", "19",
-            "qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-accel", "tcg",
+            "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi",
             "-cpu", "max",
             "-m", "1536", "-smp", "2", "-display", "none", "-no-reboot", "-monitor", "none",
             "-serial", f"file:{self.console}",

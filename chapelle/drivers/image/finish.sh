@@ -23,8 +23,10 @@ systemctl --quiet disable chrony.service lldpd.service nftables.service \
 systemctl --quiet enable systemd-networkd.service ssh.service
 systemctl --quiet set-default multi-user.target
 
-# What was made while packages were installed, and depends on when and where that was.
-rm -rf /var/log/*.log /var/log/apt /tmp/* /var/tmp/* /var/cache/ldconfig/aux-cache \
-  /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old \
+# What was made while packages were installed, and depends on when and where that was. Not /tmp: what
+# tells mmdebstrap's apt that it works on this root lies there, and without it, it would work on the
+# machine's own. mmdebstrap empties it, and apt's lists.
+rm -rf /var/log/*.log /var/log/apt /var/tmp/* /var/cache/ldconfig/aux-cache \
+  /var/cache/apt/*.bin /var/cache/debconf/*-old /var/lib/dpkg/*-old \
   /etc/passwd- /etc/group- /etc/shadow- /etc/gshadow- /etc/subuid- /etc/subgid-
 find / -xdev -name __pycache__ -prune -exec rm -rf {} +

@@ -73,7 +73,7 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
 
 
 def _base(job: Job, *, again: bool) -> store.Built:
-    key = recipe.digest(job.source, job.recipe.ramdisk, making.OPTIONS, _LEFT_OUT)
+    key = recipe.digest(job.source, job.recipe.ramdisk, making.OPTIONS, making.LEVEL, _LEFT_OUT)
 
     def make(folder: Path) -> store.Manifest:
         job.say(f"making {WHAT} ({job.source.release}); this takes some minutes")

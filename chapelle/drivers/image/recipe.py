@@ -18,6 +18,8 @@ ARCHITECTURE = "amd64"
 
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9+.-]+$")]
 
+_Directory = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_.-]+(/[a-zA-Z0-9_.-]+)*$")]
+
 
 class Archive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An archive at one moment; `epoch` in seconds, `sources` as in apt's sources.list."""
@@ -28,18 +30,22 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Root(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The packages of the root image, by what they are for."""
+    """The packages of the root image, by what they are for, and the kernel modules it goes without.
+
+    `modules_left_out` are directories below those of a kernel.
+    """
 
     system: tuple[_Name, ...]
     disks: tuple[_Name, ...]
     roles: tuple[_Name, ...]
+    modules_left_out: tuple[_Directory, ...]
 
 
 class Ramdisk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The packages of the ramdisk, and the directories or files of kernel modules it takes."""
 
     packages: tuple[_Name, ...]
-    modules: tuple[str, ...]
+    modules: tuple[_Directory, ...]
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -25,8 +25,17 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
         RefusedError: this machine cannot make it.
         ChapelleError: it cannot be made; the message names the log.
     """
-    packages = (*job.recipe.root.system, *job.recipe.root.disks, *job.recipe.root.roles)
-    name = f"root-{recipe.digest(job.source, packages, making.OPTIONS, OVERLAY, FINISH)}"
+    wanted = job.recipe.root
+    packages = (*wanted.system, *wanted.disks, *wanted.roles)
+    # Packages of Debian 12 have them below /lib, later ones below /usr/lib.
+    left_out = [
+        f"--dpkgopt=path-exclude={top}/modules/*/kernel/{name}/*"
+        for name in wanted.modules_left_out
+        for top in ("/lib", "/usr/lib")
+    ]
+    key = recipe.digest(
+        job.source, packages, making.OPTIONS, left_out, making.LEVEL, OVERLAY, FINISH
+    )
 
     def make(folder: Path) -> store.Manifest:
         job.say(f"making {WHAT} ({job.source.release}); this takes some minutes")
@@ -38,7 +47,7 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
         making.install(
             packages, job.source, tar, log, job.say, what=WHAT,
             options=[
-                "--variant=minbase", "--format=tar",
+                "--variant=minbase", "--format=tar", *left_out,
                 f"--customize-hook={lay}", f"--customize-hook={finish}",
             ],
         )  # fmt: skip
@@ -57,4 +66,4 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
             kernel=making.kernel_of(names),
         )
 
-    return store.ensure(job, name, make, again=again)
+    return store.ensure(job, f"root-{key}", make, again=again)
