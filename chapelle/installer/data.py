@@ -11,7 +11,7 @@ from pathlib import Path
 from chapelle.installer import programs
 from chapelle.installer.machine import SeenDisk
 from chapelle.installer.order import Disk, Encryption
-from chapelle.installer.partition import TARGET
+from chapelle.installer.partition import DERIVATION, TARGET
 from chapelle.installer.stop import Failed
 
 KEYS = "/etc/cryptsetup-keys.d"
@@ -39,7 +39,7 @@ def bring_up(disk: Disk, seen: SeenDisk, encryption: Encryption) -> str:
             raise Failed(f"disk {disk.name} cannot be opened by any key", found="no key slots")
         programs.run(
             "cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", f"--key-slot={_RECOVERY}",
-            f"--uuid={disk.mark}", f"--label={disk.label}", "--key-file=-", seen.path,
+            f"--uuid={disk.mark}", f"--label={disk.label}", *DERIVATION, "--key-file=-", seen.path,
             secret=secret,
         )  # fmt: skip
     if not programs.succeeds(

@@ -11,6 +11,10 @@ from chapelle.installer.stop import Refused
 # Of a disk's size: makers round, and count in other units.
 _TOLERANCE = 0.02
 
+# Characters of a passphrase that was drawn by chance: 128 bits are 22 in base64. The derivation of
+# the disks' keys from it is light, and relies on that.
+_PASSPHRASE = 20
+
 # What may be done to disks of a purpose, in each mode.
 _PERMITTED = {
     "build": {"os": {"write"}, "data": {"format", "keep"}, "keep": {"keep"}},
@@ -160,6 +164,10 @@ def _order_is_sound(order: Order) -> None:
             raise Refused(f"disk {disk.name} has no serial number in NetBox", expected="one")
     if len({disk.serial for disk in order.disks}) < len(order.disks):
         raise Refused("the order names a disk twice", expected="each serial number once")
+    if order.encryption and len(order.encryption.passphrase) < _PASSPHRASE:
+        raise Refused(
+            "the passphrase is too short", expected=f"{_PASSPHRASE} characters drawn by chance"
+        )
     written = len(order.of("write"))
     if order.mode != "erase" and written != 2:
         raise Refused("the system stands on two disks", expected="2", found=str(written))

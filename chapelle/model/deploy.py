@@ -184,7 +184,8 @@ class Encryption(msgspec.Struct, frozen=True, kw_only=True):
     """How disks are unlocked without a person: `threshold` of the Tang servers, and the TPM.
 
     Arguments:
-        passphrase: opens every disk, and is kept by the operators. A secret.
+        passphrase: opens every disk, and is kept by the operators. A secret; one line, drawn by
+            chance with 128 bits at least: the disks rely on that.
         tang: the servers.
         threshold: of the servers.
         tpm2: the machine's own TPM has to agree, too.
@@ -342,6 +343,6 @@ def command_line(url: str, authority_sha256: str, mac: str, console: str = "ttyS
         console: a serial console.
     """
     return (
-        f"console=tty0 console={console} panic=60 "
+        f"console=tty0 console={console} quiet panic=60 "
         f"chapelle.url={url.rstrip('/')} chapelle.ca={authority_sha256} chapelle.mac={mac.lower()}"
     )

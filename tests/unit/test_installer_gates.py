@@ -63,7 +63,8 @@ def ordered(**changes: Any) -> deploy.Order:
         ),
         network=deploy.BootNetwork(mac=MACS["eno1"], address="10.0.0.5/24", vlan=202),
         encryption=deploy.Encryption(
-            passphrase="a secret", tang=(deploy.Tang(url="http://10.0.0.1", thumbprint="x"),)
+            passphrase="a secret of twenty and more",
+            tang=(deploy.Tang(url="http://10.0.0.1", thumbprint="x"),),
         ),
     )
     return msgspec.structs.replace(order, **changes)
@@ -299,3 +300,9 @@ def test_an_order_for_what_is_never_done_is_refused(
     mark = deploy.mark(HOST, "DATA-A")
     with pytest.raises(Refused):
         gates.guard(order, with_disk("DATA-A", signatures=("crypto_LUKS",), mark=mark))
+
+
+def test_a_passphrase_that_a_person_could_have_thought_of_is_refused() -> None:
+    encryption = msgspec.structs.replace(ordered().encryption, passphrase="Paris2026")
+    with pytest.raises(Refused, match="too short"):
+        gates.guard(received(ordered(encryption=encryption)), seen().disks)

@@ -34,9 +34,12 @@ _PYTHON = Path("usr/lib/chapelle")
 # udev as soon as a disk is seen.
 _LEFT_OUT = (
     "boot", "var/cache", "var/lib/apt", "var/lib/dpkg/info", "var/log", "usr/share/doc",
-    "usr/share/zoneinfo", "usr/share/perl5", "usr/share/bash-completion", "usr/share/grub",
-    "usr/share/i18n", "usr/lib/udev/hwdb.d", "usr/lib/udev/rules.d/64-md-raid-assembly.rules",
-    "usr/lib/udev/rules.d/63-md-raid-arrays.rules", "usr/lib/systemd/system",
+    "usr/share/zoneinfo", "usr/share/bash-completion", "usr/share/initramfs-tools",
+    "usr/share/misc", "usr/share/perl", "usr/share/perl5", "usr/share/snmp", "usr/lib/klibc",
+    "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/perl5",
+    "usr/lib/x86_64-linux-gnu/perl-base", "usr/lib/udev/hwdb.d",
+    "usr/lib/udev/rules.d/64-md-raid-assembly.rules",
+    "usr/lib/systemd/system",
 )  # fmt: skip
 
 
