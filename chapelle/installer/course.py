@@ -99,7 +99,7 @@ class Course:
         identity.mounts(order, chosen)
         starting.bind_api()
         report.stage("initramfs")
-        starting.make_initramfs()
+        starting.complete_initramfs(identity.EARLY_NETWORK if order.network else "")
         report.stage("bind", f"{len(order.encryption.tang)} Tang servers")
         binding.bind(order.encryption)
         report.stage("escrow")

@@ -19,9 +19,6 @@ KEYS = "/etc/cryptsetup-keys.d"
 # Key slots: the passphrase's, and that of the key file of the system that is installed now.
 _RECOVERY, _SYSTEM = "0", "1"
 
-# A key file is 64 bytes of chance: nothing is won by making it slow to try.
-_QUICK = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000")
-
 
 def bring_up(disk: Disk, seen: SeenDisk, encryption: Encryption) -> str:
     """Open a data disk of this host; make it first if the order permits it and nothing is on it.
@@ -79,7 +76,7 @@ def give_key(disk: Disk, seen: SeenDisk, encryption: Encryption) -> None:
                      _SYSTEM, secret=encryption.passphrase)  # fmt: skip
     programs.run(
         "cryptsetup", "luksAddKey", "--batch-mode", "--key-file=-", f"--new-key-slot={_SYSTEM}",
-        *_QUICK, seen.path, str(key), secret=encryption.passphrase,
+        *DERIVATION, seen.path, str(key), secret=encryption.passphrase,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from chapelle.installer.partition import TARGET
 _HEADER = "# Written by the installer.\n"
 
 # What the initramfs reads to reach the Tang servers; hook and script are in the image.
-_EARLY_NETWORK = "/etc/chapelle/initramfs-network"
+EARLY_NETWORK = "/etc/chapelle/initramfs-network"
 
 
 def write(path: str, content: str, mode: int = 0o644) -> None:
@@ -47,7 +47,7 @@ def give(order: Order, identity: Identity) -> None:
         network = order.network
         servers = " ".join(each.url for each in order.encryption.tang)
         write(
-            _EARLY_NETWORK,
+            EARLY_NETWORK,
             f"{_HEADER}MAC={network.mac.lower()}\nADDRESS={network.address}\n"
             f"GATEWAY={network.gateway}\nVLAN={network.vlan or ''}\nTANG='{servers}'\n",
         )

@@ -1,12 +1,14 @@
 """What makes the new system start: its initramfs, and boot loaders on both disks, BIOS and UEFI."""
 
+import shutil
 from pathlib import Path
 
-from chapelle.installer import partition, programs
+from chapelle.installer import cpio, partition, programs
 from chapelle.installer.identity import write
 from chapelle.installer.machine import SeenDisk
 from chapelle.installer.order import Disk, Order
 from chapelle.installer.partition import TARGET
+from chapelle.installer.stop import Failed
 
 _API = ("proc", "sys", "dev", "run")
 
@@ -21,14 +23,37 @@ def bind_api() -> None:
         programs.run("mount", "--rbind", "--make-rslave", f"/{name}", f"{TARGET}/{name}")
 
 
-def make_initramfs() -> None:
-    """Make the initramfs of each kernel in the image.
+def complete_initramfs(network: str) -> None:
+    """Add what is this host's only to the initramfs in the image: which disks, which network.
+
+    The kernel unpacks one archive after another, and the later one counts (Linux,
+    Documentation/driver-api/early-userspace/buffer-format.rst). A newer kernel's initramfs is made
+    on the host, by the hooks that are there.
+
+    Arguments:
+        network: the file that says how the Tang servers are reached; empty without any.
 
     Raises:
-        Failed: it cannot be made.
+        Failed: the image has no initramfs.
     """
-    for kernel in sorted(Path(f"{TARGET}/usr/lib/modules").iterdir()):
-        programs.run("update-initramfs", "-c", "-k", kernel.name, root=TARGET)
+    root = Path(TARGET)
+    found = sorted((root / "boot").glob("initrd.img-*"))
+    if not found:
+        raise Failed("the image has no initramfs", expected="boot/initrd.img-VERSION")
+    crypttab = (root / "etc/crypttab").read_text().splitlines()
+    own = [line.removesuffix(",initramfs") for line in crypttab if line.endswith(",initramfs")]
+    files = {"cryptroot/crypttab": "".join(f"{line}\n" for line in own).encode()}
+    links = (root / "etc/systemd/network").glob("*.link")
+    for path in (
+        root / "etc/mdadm/mdadm.conf",
+        *([root / network.lstrip("/")] if network else []),
+        *links,
+    ):
+        files[str(path.relative_to(root))] = path.read_bytes()
+    for path in found:
+        with path.open("ab") as file:
+            file.write(bytes(-file.tell() % 4))
+            file.write(cpio.archive(files))
 
 
 def install_boot_loader(order: Order, chosen: list[tuple[Disk, SeenDisk]]) -> None:
@@ -42,11 +67,12 @@ def install_boot_loader(order: Order, chosen: list[tuple[Disk, SeenDisk]]) -> No
     write("/etc/default/grub", _defaults(order.console))
     for _, seen in chosen:
         programs.run("grub-install", "--target=i386-pc", "--no-floppy", seen.path, root=TARGET)
-    for path in partition.esp_paths():
-        programs.run(
-            "grub-install", "--target=x86_64-efi", f"--efi-directory=/{path}", "--removable",
-            "--no-nvram", root=TARGET,
-        )  # fmt: skip
+    first, second = partition.esp_paths()
+    programs.run(
+        "grub-install", "--target=x86_64-efi", f"--efi-directory=/{first}", "--removable",
+        "--no-nvram", root=TARGET,
+    )  # fmt: skip
+    shutil.copytree(f"{TARGET}/{first}", f"{TARGET}/{second}", dirs_exist_ok=True)
     programs.run("update-grub", root=TARGET)
 
 

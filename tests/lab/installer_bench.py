@@ -49,16 +49,15 @@ SECRETS = (PASSPHRASE, "OPENSSH PRIVATE KEY")
 DISK_GB = 5
 
 PROGRAMS = ("qemu-system-x86_64", "qemu-img", "swtpm", "jose", "ssh")
-TANG = next(
-    (p for p in map(Path, ("/usr/libexec/tangd", "/usr/lib/x86_64-linux-gnu/tangd")) if p.exists()),
-    None,
-)
+TANG = Path("/usr/libexec/tangd")
+OVMF = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+VARIABLES = OVMF.with_name("OVMF_VARS_4M.fd")
 
 
 def missing() -> str:
     """What of the programs is not on this machine."""
     lacking = [name for name in PROGRAMS if shutil.which(name) is None]
-    return ", ".join([*lacking, *([] if TANG.exists() else ["tangd"])])
+    return ", ".join([*lacking, *(path.name for path in (TANG, OVMF) if not path.exists())])
 
 
 class Tang:
@@ -246,8 +245,9 @@ def _certificate(folder: Path, here: str) -> bytes:
 class Machine:
     """A virtual machine with two OS disks and a data disk; its TPM is kept between starts."""
 
-    def __init__(self, folder: Path, *, uefi: bool = False, tpm: bool = True) -> None:
-        self.folder, self.uefi, self.tpm = folder, uefi, tpm
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.uefi = False
         self.disks = {name: folder / f"{name}.qcow2" for name in DISKS}
         self.serial = SERIAL
         self.macs = dict(MACS)
@@ -258,8 +258,7 @@ class Machine:
         self._consoles = 0
         for path in self.disks.values():
             new_image(path)
-        if uefi:
-            shutil.copyfile("/usr/share/OVMF/OVMF_VARS_4M.fd", folder / "vars.fd")
+        shutil.copyfile(VARIABLES, folder / "vars.fd")
 
     def start(self, ramdisk: Built | None = None, append: str = "") -> None:
         """Switch it on: with a kernel and ramdisk, or from its disks."""
@@ -287,11 +286,9 @@ class Machine:
                     "-device",
                     f"virtio-blk-pci,drive={name},serial={serial}",
                 ]
-        if self.tpm:
-            command += self._start_tpm()
+        command += self._start_tpm()
         if self.uefi:
-            code = "/usr/share/OVMF/OVMF_CODE_4M.fd"
-            command += ["-drive", f"if=pflash,format=raw,readonly=on,file={code}"]
+            command += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF}"]
             command += ["-drive", f"if=pflash,format=raw,file={self.folder}/vars.fd"]
         if ramdisk:
             command += [
@@ -401,7 +398,6 @@ def order(
     tangs: list[Tang],
     *,
     mode: deploy.Mode = "build",
-    tpm: bool = True,
 ) -> deploy.Order:
     """The order for the machine."""
     ca.ensure(settings)
@@ -442,7 +438,7 @@ def order(
         ),
         network=deploy.BootNetwork(mac=MACS["eno1"], address=ADDRESS, gateway=HERE),
         encryption=deploy.Encryption(
-            passphrase=PASSPHRASE, tang=tuple(tang.ordered for tang in tangs), threshold=1, tpm2=tpm
+            passphrase=PASSPHRASE, tang=tuple(tang.ordered for tang in tangs), tpm2=True
         ),
         lldp_seconds=0,
     )  # fmt: skip

@@ -23,6 +23,9 @@ systemctl --quiet disable chrony.service lldpd.service nftables.service \
 systemctl --quiet enable systemd-networkd.service ssh.service
 systemctl --quiet set-default multi-user.target
 
+# An initramfs for any server: the installer adds what is one host's only, and need not make one.
+update-initramfs -c -k "$(ls /usr/lib/modules)"
+
 # What was made while packages were installed, and depends on when and where that was. Not /tmp: what
 # tells mmdebstrap's apt that it works on this root lies there, and without it, it would work on the
 # machine's own. mmdebstrap empties it, and apt's lists.
