@@ -43,15 +43,23 @@ _LEFT_OUT = (
 )  # fmt: skip
 
 
+def known(job: Job) -> store.Built | None:
+    """The ramdisk of a recipe with this clone's installer, if the cache has it; nothing is made.
+
+    Raises:
+        ChapelleError: it is damaged.
+    """
+    return store.load(store.home(job.settings) / _name(job))
+
+
 def ensure(job: Job, *, again: bool = False) -> store.Built:
     """The ramdisk of a recipe with the installer of this clone, made first if there is none.
 
     Raises:
-        RefusedError: this machine cannot make it.
+        RefusedError: there is not enough space.
         ChapelleError: it cannot be made; the message names the log.
     """
     base = _base(job, again=again)
-    name = f"ramdisk-{recipe.digest(base.folder.name, INIT, INSTALLER)}"
 
     def make(folder: Path) -> store.Manifest:
         tree = folder / "tree"
@@ -72,11 +80,10 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
             commit=making.commit(job.settings.root),
         )
 
-    return store.ensure(job, name, make, again=again)
+    return store.ensure(job, _name(job), make, again=again)
 
 
 def _base(job: Job, *, again: bool) -> store.Built:
-    key = recipe.digest(job.source, job.recipe.ramdisk, making.OPTIONS, making.LEVEL, _LEFT_OUT)
 
     def make(folder: Path) -> store.Manifest:
         job.say(f"making {WHAT} ({job.source.release}); this takes some minutes")
@@ -113,7 +120,16 @@ def _base(job: Job, *, again: bool) -> store.Built:
             kernel=kernel,
         )
 
-    return store.ensure(job, f"base-{key}", make, again=again)
+    return store.ensure(job, _base_name(job), make, again=again)
+
+
+def _name(job: Job) -> str:
+    return f"ramdisk-{recipe.digest(_base_name(job), INIT, INSTALLER)}"
+
+
+def _base_name(job: Job) -> str:
+    options = (making.OPTIONS, making.LEVEL, _LEFT_OUT)
+    return f"base-{recipe.digest(job.source, job.recipe.ramdisk, *options)}"
 
 
 def _lay_installer(tree: Path) -> None:

@@ -18,24 +18,22 @@ OVERLAY = HERE / "overlay"
 FINISH = HERE / "finish.sh"
 
 
+def known(job: Job) -> store.Built | None:
+    """The root image of a recipe, if the cache has it; nothing is made.
+
+    Raises:
+        ChapelleError: it is damaged.
+    """
+    return store.load(store.home(job.settings) / _name(job))
+
+
 def ensure(job: Job, *, again: bool = False) -> store.Built:
     """The root image of a recipe, made first if there is none, or `again`.
 
     Raises:
-        RefusedError: this machine cannot make it.
+        RefusedError: there is not enough space.
         ChapelleError: it cannot be made; the message names the log.
     """
-    wanted = job.recipe.root
-    packages = (*wanted.system, *wanted.disks, *wanted.roles)
-    # Packages of Debian 12 have them below /lib, later ones below /usr/lib.
-    left_out = [
-        f"--dpkgopt=path-exclude={top}/modules/*/kernel/{name}/*"
-        for name in wanted.modules_left_out
-        for top in ("/lib", "/usr/lib")
-    ]
-    key = recipe.digest(
-        job.source, packages, making.OPTIONS, left_out, making.LEVEL, OVERLAY, FINISH
-    )
 
     def make(folder: Path) -> store.Manifest:
         job.say(f"making {WHAT} ({job.source.release}); this takes some minutes")
@@ -45,9 +43,9 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
         lay = f'umask 022; cp -r --no-preserve=mode,ownership "{OVERLAY}/." "$1/"'
         finish = f'chroot "$1" /bin/sh -eu <"{FINISH}"'
         making.install(
-            packages, job.source, tar, log, job.say, what=WHAT,
+            _packages(job), job.source, tar, log, job.say, what=WHAT,
             options=[
-                "--variant=minbase", "--format=tar", *left_out,
+                "--variant=minbase", "--format=tar", *_left_out(job),
                 f"--customize-hook={lay}", f"--customize-hook={finish}",
             ],
         )  # fmt: skip
@@ -66,4 +64,23 @@ def ensure(job: Job, *, again: bool = False) -> store.Built:
             kernel=making.kernel_of(names),
         )
 
-    return store.ensure(job, f"root-{key}", make, again=again)
+    return store.ensure(job, _name(job), make, again=again)
+
+
+def _packages(job: Job) -> list[str]:
+    root = job.recipe.root
+    return [*root.system, *root.disks, *root.roles]
+
+
+def _left_out(job: Job) -> list[str]:
+    # Packages of Debian 12 have them below /lib, later ones below /usr/lib.
+    return [
+        f"--dpkgopt=path-exclude={top}/modules/*/kernel/{name}/*"
+        for name in job.recipe.root.modules_left_out
+        for top in ("/lib", "/usr/lib")
+    ]
+
+
+def _name(job: Job) -> str:
+    options = (making.OPTIONS, _left_out(job), making.LEVEL)
+    return f"root-{recipe.digest(job.source, tuple(_packages(job)), *options, OVERLAY, FINISH)}"
