@@ -5,6 +5,7 @@ controller, from what was tried and what reading back has shown.
 """
 
 import functools
+import hashlib
 import json
 import os
 import time
@@ -20,6 +21,7 @@ from chapelle.installer.stop import Stop
 FORMAT = 1
 _ALIGNED = 4096
 _LAST = 2**32 - 1
+_BLANK = b""
 
 Progress = Callable[[int], None]
 
@@ -119,12 +121,12 @@ class Erasing:
         return room * position // _LAST // _ALIGNED * _ALIGNED
 
     def _read(self, positions: list[int]) -> dict[int, bytes | None]:
-        """What is at those positions, read from the disk itself; None where it would not say."""
+        """The mark of what is at those positions on the disk itself; None where it will not say."""
         found: dict[int, bytes | None] = {}
         for position in positions:
             try:
-                found[position] = ways.read_direct(
-                    self._seen.path, self._offset(position), self._length
+                found[position] = _mark(
+                    ways.read_direct(self._seen.path, self._offset(position), self._length)
                 )
             except OSError:
                 found[position] = None
@@ -138,20 +140,27 @@ class Erasing:
                 data = os.urandom(self._length)
                 try:
                     os.pwrite(disk.fileno(), data, self._offset(position))
-                    self._written[position] = data
+                    self._written[position] = _mark(data)
                 except OSError:
                     self._written[position] = None
             os.fsync(disk.fileno())
 
 
+def _mark(data: bytes) -> bytes:
+    """What stands for data that was read: of many disks with many samples, memory holds no more."""
+    if not data.strip(b"\0") or not data.strip(b"\xff"):
+        return _BLANK
+    return hashlib.sha256(data).digest()
+
+
 def _count(found: dict[int, bytes | None], before: dict[int, bytes | None]) -> dict[str, int]:
     counts = {"blank": 0, "changed": 0, "same": 0, "unreadable": 0}
-    for position, data in found.items():
-        if data is None:
+    for position, mark in found.items():
+        if mark is None:
             kind = "unreadable"
-        elif not data.strip(b"\0") or not data.strip(b"\xff"):
+        elif mark == _BLANK:
             kind = "blank"
         else:
-            kind = "same" if data == before[position] else "changed"
+            kind = "same" if mark == before[position] else "changed"
         counts[kind] += 1
     return counts
