@@ -4,6 +4,7 @@ Real: QEMU, the ramdisk and the image, two Tang servers, a TPM (swtpm), SSH. One
 test to test, as a server does: refused, interrupted, installed, restarted, rebuilt, erased.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -17,7 +18,8 @@ from installer_bench import MACS, Machine, Service, Tang
 
 from chapelle.drivers import image
 from chapelle.drivers.image import Built, ramdisk, root
-from chapelle.model import deploy
+from chapelle.model import deploy, erasure
+from chapelle.plan import erasure as plan
 from chapelle.settings import Settings
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -42,6 +44,25 @@ class Site(NamedTuple):
         mode = changes.pop("mode", "build")
         return msgspec.structs.replace(
             bench.order(self.settings, self.image, self.tangs, mode=mode), **changes
+        )
+
+    def retirement(self) -> deploy.Order:
+        """The order that erases all disks, by what any disk offers."""
+        order = self.order(mode="erase")
+        disks = tuple(msgspec.structs.replace(disk, action="erase") for disk in order.disks)
+        ordered = [
+            msgspec.structs.replace(
+                plan.order(order.run, order.host, disk.serial, parts=20), methods=("discard",)
+            )
+            for disk in disks
+        ]
+        return msgspec.structs.replace(
+            order,
+            disks=disks,
+            erasures=tuple(
+                deploy.Erasure(serial=each.serial, order=msgspec.to_builtins(each))
+                for each in ordered
+            ),
         )
 
     def switch_on(self, order: deploy.Order) -> None:
@@ -246,3 +267,21 @@ def test_a_data_disk_that_does_not_open_stops_a_rebuild_before_anything_is_writt
     site.machine.start()
     site.machine.wait_for_ssh(site.settings, START)
     site.machine.cut()
+
+
+def test_a_retired_machine_holds_nothing(site: Site) -> None:
+    report = site.carry_out(site.retirement())
+    assert report.outcome == "done", report
+    told = [each.erased for each in site.service.reports if each.erased]
+    results = [msgspec.convert(result, erasure.Result) for each in told for result in each]
+    assert sorted(result.serial for result in results) == sorted(bench.DISKS.values())
+    for result in results:
+        assert [(step.method, step.outcome) for step in result.steps] == [
+            ("luks-header", "done"),
+            ("discard", "done"),
+        ]
+        assert result.verification is not None
+        assert result.verification.signatures == ()
+        assert result.verification.witnesses.blank == result.verification.witnesses.count
+    for extents in digests(site.machine).values():
+        assert not [each for each in json.loads(extents) if each["data"] and not each["zero"]]

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chapelle.installer import machine, ways
 from chapelle.installer.erase import Erasing
+from chapelle.model import erasure
 
 SIZE = 64 << 20
 LAST = 2**32 - 1
@@ -76,6 +78,7 @@ def erase(device: str, *methods: str) -> dict[str, Any]:
 
 def test_a_disk_is_overwritten_and_nothing_is_left(disk: str) -> None:
     result = erase(disk, "nvme-sanitize-crypto", "overwrite", "discard")
+    assert msgspec.convert(result, erasure.Result).serial == "S1"
     steps = [(step["method"], step["outcome"]) for step in result["steps"]]
     assert steps == [("luks-header", "done"), ("overwrite", "done")]
     assert result["steps"][1]["covered"] == SIZE
