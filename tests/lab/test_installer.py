@@ -67,8 +67,12 @@ class Site(NamedTuple):
 
     def switch_on(self, order: deploy.Order) -> None:
         self.service.begin(order)
+        self.machine.start(self.ramdisk, self.command_line())
+
+    def command_line(self) -> str:
+        """The kernel's, without a check that fails where emulation is given too little time."""
         line = deploy.command_line(self.service.url, self.service.authority, MACS["eno1"])
-        self.machine.start(self.ramdisk, line)
+        return f"{line} no_timer_check"
 
     def carry_out(self, order: deploy.Order) -> deploy.Report:
         """Boot the ramdisk with this order, and wait for the end; the last report."""
@@ -171,8 +175,7 @@ def test_it_is_installed_after_a_power_cut_and_a_broken_download(site: Site) -> 
     order = site.order()
     site.service.begin(order)
     site.service.interfere = interfere
-    line = deploy.command_line(site.service.url, site.service.authority, MACS["eno1"])
-    site.machine.start(site.ramdisk, line)
+    site.machine.start(site.ramdisk, site.command_line())
     site.machine.wait_off(INSTALL)
     assert broken
     assert site.service.last().outcome == "done", site.machine.said()[-3000:]
