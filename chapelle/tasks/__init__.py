@@ -7,6 +7,7 @@ from chapelle.tasks import (
     capacity,
     check,
     fabric,
+    image,
     lab,
     maintenance,
     netbox,
@@ -27,7 +28,10 @@ from chapelle.tasks import (
 def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
-    nouns = (netbox, snapshot, resilience, maintenance, fabric, bmc, lab, runs, storage, tenant)
+    nouns = (
+        netbox, snapshot, resilience, maintenance, fabric, bmc, image, lab, runs, storage, tenant,
+    )  # fmt: skip
+    for noun in nouns:
     for noun in nouns:
         top.add_collection(Collection.from_module(noun))
     top.collections["tenant"].add_task(tenancy_change.onboard)

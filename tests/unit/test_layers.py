@@ -15,6 +15,8 @@ MAY_IMPORT = {
     "files": {"errors"},
     "process": set(),
     "lazy": set(),
+    "archive": {"errors"},
+    "installer": set(),
     "strict": {"errors"},
     "model": {"errors"},
     "netbox": {"model"},
@@ -27,7 +29,7 @@ MAY_IMPORT = {
     "run": {"model", "netbox", "checks", "fabric", "plan", "drivers", "lab", "report"},
     "tasks": {"model", "netbox", "checks", "fabric", "plan", "drivers", "lab", "report", "run"},
 }
-EVERYWHERE = {"errors", "settings", "files", "process", "lazy", "strict"}
+EVERYWHERE = {"archive", "errors", "settings", "files", "process", "lazy", "strict"}
 
 
 def imports_of(path: Path) -> set[str]:
