@@ -5,9 +5,9 @@ runs, and what a machine boots from is in a file beside its disks.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -16,6 +16,15 @@ from chapelle.lab import ca, cgroup, files, node, notes, qemu, qmp
 from chapelle.lab.qemu import Firmware, Source
 from chapelle.lab.spec import Node
 from chapelle.settings import Settings
+
+# Redfish's words for what a machine boots from, and by which firmware (DSP0268, ComputerSystem).
+REDFISH_SOURCES: dict[str, Source] = {
+    "Pxe": "network",
+    "UefiHttp": "http",
+    "Hdd": "disk",
+    "None": "disk",
+}
+REDFISH_MODES: dict[str, Firmware] = {"UEFI": "uefi", "Legacy": "bios"}
 
 State = Literal["on", "off"]
 # `shutdown` presses the button and leaves the rest to the system; the others act at once.
@@ -148,6 +157,51 @@ class Power:
         each = self._machine(host)
         with files.locked(self._home(each) / "lock", lambda: None):
             yield each
+
+
+class RedfishPower:
+    """The same switch for a BMC that tells at each start what to boot from, in Redfish's words.
+
+    Arguments:
+        settings: whose lab.
+
+    Raises (each method):
+        InputError: the lab has no such machine, or a machine knows nothing of that.
+        ChapelleError: it does not obey.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._power = Power(settings)
+
+    def state(self, host: str) -> str:
+        """`On` or `Off`."""
+        return self._power.state(host).title()
+
+    def power(self, host: str, action: str) -> None:
+        """`on`, `off`, `reset` or `shutdown`."""
+        for known in get_args(Action):
+            if known == action:
+                self._power.power(host, known)
+                return
+        raise _unknown(host, action, get_args(Action))
+
+    def boot_source(self, host: str, source: str, mode: str) -> None:
+        """What the next start is to boot from, and by which firmware."""
+        if source not in REDFISH_SOURCES:
+            raise _unknown(host, source, REDFISH_SOURCES)
+        if mode not in REDFISH_MODES:
+            raise _unknown(host, mode, REDFISH_MODES)
+        self._power.firmware(host, REDFISH_MODES[mode])
+        self._power.boot_source(host, REDFISH_SOURCES[source])
+
+
+def _unknown(host: str, found: str, known: Iterable[str]) -> InputError:
+    return InputError(
+        "A machine of the lab cannot do this.",
+        where=f"node {host}",
+        expected=", ".join(known),
+        found=repr(found),
+    )
 
 
 def console(settings: Settings, host: str) -> Path:

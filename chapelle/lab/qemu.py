@@ -163,7 +163,9 @@ def launch(
     for name in (SOCKET, TPM_SOCKET):
         (home / name).unlink(missing_ok=True)
     group = [str(each / "cgroup.procs") for each in groups.group(node.name)]
-    enter = ["nsenter", f"--net={hub}", "/bin/sh", "-ec", _START, "sh", str(len(group)), *group]
+    # Who is in the hub already, a BMC, does not see where it is mounted.
+    enter = ["nsenter", f"--net={hub}"] if wires.is_namespace(hub) else []
+    enter += ["/bin/sh", "-ec", _START, "sh", str(len(group)), *group]
     try:
         found = _run([*enter, *arguments(node, firmware, source)], home)
     except (OSError, subprocess.SubprocessError) as error:

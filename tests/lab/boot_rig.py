@@ -41,6 +41,7 @@ _TOLD = """#!/bin/sh
 [ "$1" = bound ] || exit 0
 ip addr flush dev $interface
 ip addr add $ip/$mask dev $interface
+ip route replace default via $router
 env
 """
 

@@ -111,6 +111,38 @@ def test_a_firmware_of_the_other_kind_is_given_nothing_and_told_of(site, host, s
         assert "bootfile" not in host.dhcp(*HTTP)
 
 
+def test_a_host_behind_a_relay_boots_as_others_do(site) -> None:
+    """A leaf that relays: it is the gateway of another network, and passes questions on."""
+    leaf, host = site.machine("02:00:00:00:00:02"), site.machine(rig.MACS[0])
+    leaf.ip("addr", "add", "10.64.2.2/24", "dev", "eno1")
+    leaf.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+    leaf.ip("link", "add", "low", "type", "veth", "peer", "name", "high",
+            "netns", str(host.process.pid))  # fmt: skip
+    leaf.ip("addr", "add", "10.64.3.1/24", "dev", "low")
+    leaf.ip("link", "set", "low", "up")
+    host.ip("link", "del", "eno1")
+    host.ip("link", "set", "high", "name", "eno1", "address", rig.MACS[0])
+    host.ip("link", "set", "eno1", "up")
+    site.ip("route", "add", "10.64.3.0/24", "via", "10.64.2.2")
+    relay = ["nsenter", f"--net={leaf.path}", "dnsmasq", "--conf-file=/dev/null", "--port=0",
+             "--keep-in-foreground", "--pid-file=", "--dhcp-relay=10.64.3.1,10.64.2.1"]  # fmt: skip
+    place = site.place(networks=(rig.NETWORK, "10.64.3.0/24"))
+    path = f"{os.environ['PATH']}:/usr/sbin"
+    with (
+        subprocess.Popen(relay, stderr=subprocess.DEVNULL, env={"PATH": path}) as process,
+        BootService(place, rig.NAMES, site.events.append) as service,
+        opened(service, window(site.folder, address="10.64.3.11/24", gateway="10.64.3.1"), []),
+    ):
+        try:
+            answer = host.dhcp(*UEFI)
+            assert (answer["ip"], answer["bootfile"]) == ("10.64.3.11", "snponly.efi")
+            assert host.tftp("snponly.efi", site.folder) == LOADERS["uefi"].read_bytes()
+            told, authority = boot(host)
+            assert host.request(f"{told['chapelle.url']}/order", authority=authority)[0] == 200
+        finally:
+            process.kill()
+
+
 def test_tftp_gives_to_hosts_with_a_window_only(site, host, service) -> None:
     neighbour = site.machine("02:00:00:00:00:77")
     neighbour.ip("addr", "add", "10.64.2.77/24", "dev", "eno1")
