@@ -116,8 +116,8 @@ class Power:
         after = msgspec.structs.replace(setup, once=None)
         self._keep(each, after)
         files.write(home / "started.json", msgspec.json.encode(after))
-        if setup.once is not None:
-            first = qemu.LAST if setup.source == "disk" else qemu.FIRST
+        first = qemu.first_place(setup.source)
+        if first != qemu.first_place(source):  # from its next reset on
             changes = [
                 {"path": f"/machine/peripheral/{qemu.port_id(number)}", "property": "bootindex",
                  "value": first + number}

@@ -82,6 +82,11 @@ def prepare(node: Node, home: Path) -> None:
         shutil.copyfile(OVMF_VARS, home / "vars.fd")
 
 
+def first_place(source: Source) -> int:
+    """The place of the first network port in the order of boot."""
+    return LAST if source == "disk" else FIRST
+
+
 def port_id(number: int) -> str:
     """QEMU's name for a network port."""
     return f"port{number}"
@@ -120,7 +125,7 @@ def arguments(node: Node, firmware: Firmware, source: Source) -> list[str]:
     # OVMF has a driver of its own; with the card's program, which is iPXE, nothing else would be
     # tried. SeaBIOS has none: there iPXE is the card's program, as PXE is on a server's card.
     program = ",romfile=" if firmware == "uefi" else ""
-    first = LAST if source == "disk" else FIRST
+    first = first_place(source)
     for number, port in enumerate(node.ports):
         name = port_id(number)
         tap = wires.port_name(node.name, port.name)

@@ -2,12 +2,15 @@
 
 import datetime
 import json
+import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import reference
 import tiny_ramdisk
@@ -16,9 +19,10 @@ from test_lab import states, traces
 
 from chapelle import lab
 from chapelle.drivers.boot import BootService, Place
+from chapelle.drivers.boot.script import PAUSE, TRIES
 from chapelle.lab import ca, faults, power, qemu, tang, wires
 from chapelle.model.boot import BootEvent, BootFile, BootWindow, Firmware
-from chapelle.settings import Settings
+from chapelle.settings import ROOT, Settings
 
 HOST, OTHER = "compute-a2-01", "compute-a2-02"
 NETWORK = "10.64.2.0/24"
@@ -146,6 +150,42 @@ def test_a_firmware_that_lost_its_mode_is_told_of_and_boots_nothing(booting) -> 
         assert "script" not in booting.kinds()
 
 
+def test_a_machine_gives_up_on_a_kernel_that_is_not_what_it_has_to_be(booting, tmp_path) -> None:
+    kernel = tmp_path / "kernel"
+    shutil.copy(booting.files[0].path, kernel)
+    wanted = booting.window("bios")
+    wanted = msgspec.structs.replace(
+        wanted, kernel=msgspec.structs.replace(wanted.kernel, path=kernel)
+    )
+    booting.power.firmware(HOST, "bios")
+    booting.power.boot_source(HOST, "network")
+    with booting.service.window(wanted, order=lambda: b"", on_report=booting.report):
+        with kernel.open("r+b") as stream:
+            stream.seek(5_000_000)
+            stream.write(b"damaged")
+        booting.power.power(HOST, "on")
+        assert until(lambda: booting.kinds().count("corrupt") == TRIES, BOOT_SECONDS)
+        time.sleep(2 * PAUSE)
+        assert booting.kinds().count("corrupt") == TRIES
+        assert not {"order", "finished"} & set(booting.kinds())
+
+
+def in_the_hub(site: Settings, call: str) -> None:
+    """Switch in Redfish's words from where BMCs are: in the hub, which they do not see mounted."""
+    code = (
+        "from chapelle.lab.power import RedfishPower; from chapelle.settings import Settings; "
+        f"RedfishPower(Settings.load()).{call}"
+    )
+    hub = str(ca.namespace_path(site))
+    inside = f'umount --lazy {hub}; exec {sys.executable} -c "$1"'
+    done = subprocess.run(
+        ["nsenter", f"--net={hub}", "unshare", "--mount", "sh", "-c", inside, "sh", code],
+        capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "CHAPELLE_STATE": str(site.state)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
 def test_machines_are_switched_and_reset_and_keep_their_disks(site) -> None:
     switch = power.Power(site)
     assert states(site) == {HOST: "off", OTHER: "off"}
@@ -160,6 +200,13 @@ def test_machines_are_switched_and_reset_and_keep_their_disks(site) -> None:
     switch.power(OTHER, "reset")
     assert switch.state(OTHER) == "on"
     assert switch.setup(OTHER) == power.Setup(source="network")
+    switch.power(OTHER, "off")
+    in_the_hub(site, "boot_source('compute-a2-02', 'Pxe', 'Legacy')")
+    assert switch.setup(OTHER) == power.Setup(firmware="bios", source="network", once="network")
+    in_the_hub(site, "power('compute-a2-02', 'on')")
+    assert (switch.state(OTHER), switch.setup(OTHER).once) == ("on", None)
+    with pytest.raises(AssertionError, match="cannot do this"):
+        in_the_hub(site, "boot_source('compute-a2-02', 'Usb', 'UEFI')")
     faults.kill(site, OTHER)
     assert switch.state(OTHER) == "off"
     lab.up(site, reference.datacentre(), [HOST, OTHER])

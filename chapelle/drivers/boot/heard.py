@@ -1,20 +1,24 @@
 """What dnsmasq says that it heard, understood line by line.
 
-With `log-dhcp` it begins each line about one exchange with the number of it, and tells of the
-client's options only after what it did; so a line is judged with those before it.
+With `log-dhcp` it begins each line about one exchange with the number of it. What a client says of
+itself comes before who it is, and lines about several clients are mixed.
 """
 
 import re
+import threading
 from collections.abc import Callable, Collection, Mapping
 
 from chapelle.model.boot import BootEvent, Firmware
 
-_LINE = re.compile(r"dnsmasq-dhcp(?:\[\d+\])?: (?:\d+ )?(.*)")
+_LINE = re.compile(r"dnsmasq-dhcp(?:\[\d+\])?: (?:(\d+) )?(.*)")
 _ASKED = re.compile(r"DHCP(?:DISCOVER|REQUEST)\(\S+\)(?: [\d.]+)? ([0-9a-f:]{17}) ?(.*)")
 _GIVEN = re.compile(r"DHCPACK\(\S+\) ([\d.]+) ([0-9a-f:]{17})")
 _CLASS = re.compile(r"vendor class: (?:PXEClient|HTTPClient):Arch:(\d{5})")
 # Of the same kind as `configuration._MATCHES`.
 _FIRMWARE: dict[int, Firmware] = {0: "bios", 7: "uefi", 9: "uefi", 16: "uefi"}
+
+# So many clients at most are waited for between what they say and who they are.
+MOST_AT_ONCE = 1000
 
 Window = Callable[[str], tuple[str, Firmware] | None]
 
@@ -35,23 +39,28 @@ class Listener:
         self._window = window
         self._tell = tell
         self._told: set[BootEvent] = set()
-        self._asking = ""
+        self._lock = threading.Lock()
+        self._saying: dict[str, int] = {}
 
     def hear(self, line: str) -> None:
         """Understand one line; most of them say nothing that matters."""
         if not (found := _LINE.search(line)):
             return
-        text = found[1]
+        exchange, text = found[1] or "", found[2]
         if asked := _ASKED.match(text):
-            self._asking = asked[1]
+            said = self._saying.pop(exchange, None)
             if asked[2] == "ignored":
                 self._ignored(asked[1])
+            elif said is not None:
+                self._judge(asked[1], said)
         elif given := _GIVEN.match(text):
             window = self._window(given[2])
             host = window[0] if window else ""
             self._once(BootEvent(kind="asked", host=host, mac=given[2], message=f"has {given[1]}"))
         elif kind := _CLASS.match(text):
-            self._judge(self._asking, int(kind[1]))
+            if len(self._saying) >= MOST_AT_ONCE:
+                self._saying.clear()
+            self._saying[exchange] = int(kind[1])
 
     def _ignored(self, mac: str) -> None:
         host = self._names.get(mac, "")
@@ -75,9 +84,12 @@ class Listener:
 
     def forget(self, macs: Collection[str]) -> None:
         """Tell of these MAC addresses again: their window has been opened or closed."""
-        self._told = {event for event in self._told if event.mac not in macs}
+        with self._lock:
+            self._told = {event for event in self._told if event.mac not in macs}
 
     def _once(self, event: BootEvent) -> None:
-        if event not in self._told:
+        with self._lock:
+            if event in self._told:
+                return
             self._told.add(event)
-            self._tell(event)
+        self._tell(event)

@@ -10,7 +10,6 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from chapelle.errors import RefusedError
@@ -71,7 +70,6 @@ class Opened:
         self._ordered = False
         self._tell = tell
         self._lock = threading.Lock()
-        self._stamps: dict[Path, _Stamp] = {}
 
     def tell(self, kind: EventKind, message: str) -> None:
         """Tell of something that this host did."""
@@ -119,30 +117,6 @@ class Opened:
         if first:
             self.tell("finished", "needs nothing more from the network")
 
-    def verify(self, file: BootFile) -> None:
-        """Make sure that a file is what it has to be; read again only if it was touched.
-
-        Raises:
-            RefusedError: it is not.
-        """
-        try:
-            with file.path.open("rb") as stream:
-                stamp = _stamp(stream.fileno())
-                if self._stamps.get(file.path) == stamp:
-                    return
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
-        except OSError as error:
-            found = error.strerror or str(error)
-        if found != file.sha256:
-            raise RefusedError(
-                "A file for a host that boots is not what it has to be.",
-                where=str(file.path),
-                expected=f"SHA-256 {file.sha256}",
-                found=found,
-                remedy="build it again",
-            )
-        self._stamps[file.path] = stamp
-
     def file(self, name: str, kind: Literal["loaded", "fetched"]) -> BootFile:
         """The file of that name: one that iPXE loads, or one that the ramdisk fetches.
 
@@ -156,6 +130,40 @@ class Opened:
         if self.finished:
             raise Refusal(410, f"it asked for {name!r}, and is finished")
         return found
+
+
+class Verified:
+    """Files that were read and found to be what they have to be; touched ones are read again.
+
+    One for all windows: every host of a run is given the same image.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[BootFile, _Stamp] = {}
+
+    def check(self, file: BootFile) -> None:
+        """Make sure that a file is what it has to be.
+
+        Raises:
+            RefusedError: it is not.
+        """
+        try:
+            with file.path.open("rb") as stream:
+                stamp = _stamp(stream.fileno())
+                if self._known.get(file) == stamp:
+                    return
+                found = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            found = error.strerror or str(error)
+        if found != file.sha256:
+            raise RefusedError(
+                "A file for a host that boots is not what it has to be.",
+                where=str(file.path),
+                expected=f"SHA-256 {file.sha256}",
+                found=found,
+                remedy="build it again",
+            )
+        self._known[file] = stamp
 
 
 class Windows:

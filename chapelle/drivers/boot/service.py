@@ -27,6 +27,7 @@ from chapelle.drivers.boot.opened import (
     OnReport,
     Opened,
     Tell,
+    Verified,
     Windows,
 )
 from chapelle.drivers.boot.web import Web
@@ -50,6 +51,7 @@ class BootService:
         self._place = place
         self._tell = tell
         self._windows = Windows()
+        self._verified = Verified()
         self._heard = Listener(names, self._window_of, tell)
         self._dnsmasq = Dnsmasq(place, self._heard.hear, self._lost)
         self._certificate = Certificate(place.address)
@@ -58,6 +60,7 @@ class BootService:
             pem=self._certificate.pem,
             digest=self._certificate.digest,
             finish=self.finish,
+            verify=self._verified.check,
             tell=tell,
         )
         self._loop = asyncio.new_event_loop()
@@ -138,7 +141,7 @@ class BootService:
             window, order=order, on_report=on_report, on_header=on_header, tell=self._tell
         )
         for file in window.all_files:
-            opened.verify(file)
+            self._verified.check(file)
         self._windows.add(opened)
         timer = threading.Timer(left, self._expire, [opened])
         timer.daemon = True

@@ -33,6 +33,8 @@ LARGEST_HEADER = 64 << 20
 SERIAL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 # A machine that lost its power must not keep a connection for ever.
 QUIET_SECONDS = 30.0
+# Over TLS a file is read piece by piece; of so many bytes each.
+CHUNK = 1 << 20
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answer = Callable[[web.Request, Opened], Awaitable[web.StreamResponse]]
@@ -48,10 +50,12 @@ class Web:
         pem: bytes,
         digest: str,
         finish: Callable[[Opened], None],
+        verify: Callable[[BootFile], None],
         tell: Tell,
     ) -> None:
         self._windows = windows
         self._finish = finish
+        self._verify = verify
         self._pem = pem
         self._digest = digest
         self._tell = tell
@@ -154,12 +158,12 @@ class Web:
 
     async def _send(self, opened: Opened, file: BootFile) -> web.StreamResponse:
         try:
-            await asyncio.to_thread(opened.verify, file)
+            await asyncio.to_thread(self._verify, file)
         except RefusedError as error:
             opened.tell("corrupt", f"{file.path} is not what it was: {error.found}")
             return web.Response(status=500)
         headers = {"Content-Type": "application/octet-stream"}
-        return web.FileResponse(file.path, headers=headers)
+        return web.FileResponse(file.path, headers=headers, chunk_size=CHUNK)
 
     async def _certificate(self, _request: web.Request, _opened: Opened) -> web.StreamResponse:
         return web.Response(body=self._pem, content_type="application/x-pem-file")
