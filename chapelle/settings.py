@@ -7,6 +7,8 @@
 | `CHAPELLE_TARGET` | `lab` or `site`: what a run touches | `lab`; to be said with NETBOX_URL |
 | `CHAPELLE_FORKS` | hosts worked on at one time | 4 for each core, 8 at least |
 | `CHAPELLE_NETBOX_PATIENCE` | seconds that a run waits for a NetBox that is away | 300 |
+| `CHAPELLE_BOOT_ADDRESS` | our address towards servers that boot, for target `site` | |
+| `CHAPELLE_BOOT_LINKS` | our links towards them, with commas | |
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
 | `NETBOX_URL` | an existing NetBox, with the four tokens below | ours |
 | `NETBOX_TOKEN`, `NETBOX_TOKEN_RO` | for a run's own notes; for reading | |
@@ -37,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     forks: int
     netbox_patience: float = 300.0
     ssh_config: Path | None = None
+    boot_address: str | None = None
+    boot_links: tuple[str, ...] = ()
     netbox_url: str | None = None
     netbox_token: str | None = None
     netbox_token_ro: str | None = None
@@ -77,6 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             target=_target(environ),
             forks=_whole(environ, "CHAPELLE_FORKS", max(8, 4 * (os.cpu_count() or 1)), 1, 500),
             netbox_patience=_whole(environ, "CHAPELLE_NETBOX_PATIENCE", 300, 1, 86400),
+            boot_address=environ.get("CHAPELLE_BOOT_ADDRESS") or None,
+            boot_links=tuple((environ.get("CHAPELLE_BOOT_LINKS") or "").replace(",", " ").split()),
             ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
             netbox_url=_netbox_url(environ),
             netbox_token=environ.get("NETBOX_TOKEN") or None,

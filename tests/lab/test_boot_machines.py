@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -18,15 +17,15 @@ from boot_rig import until
 from test_lab import states, traces
 
 from chapelle import lab
-from chapelle.drivers.boot import BootService, Place
+from chapelle.drivers.boot import BootService
 from chapelle.drivers.boot.script import PAUSE, TRIES
-from chapelle.lab import ca, faults, power, qemu, tang, wires
+from chapelle.lab import ca, faults, power, qemu, tang
 from chapelle.model.boot import BootEvent, BootFile, BootWindow, Firmware
+from chapelle.plan import boot
+from chapelle.run.boot import place
 from chapelle.settings import ROOT, Settings
 
 HOST, OTHER = "compute-a2-01", "compute-a2-02"
-NETWORK = "10.64.2.0/24"
-GATEWAY = "10.64.2.1"
 # Emulated, and slowly where much else runs.
 BOOT_SECONDS = 300
 
@@ -64,26 +63,19 @@ class Booting:
         self.power = power.Power(settings)
         self.events: list[BootEvent] = []
         self.reports: list[dict[str, str]] = []
-        self.macs = {
-            str(port.mac_address).lower(): str(dc.devices[port.device].name)
-            for port in dc.content.interfaces
-            if port.mac_address
-        }
-        bridge = wires.bridge_name(lab.read(settings).hosts[HOST].node.network)
-        place = Place(
-            run=Path(f"/run/chap-{settings.instance}.boot"), address=GATEWAY, networks=(NETWORK,),
-            interfaces=(bridge,), namespace=ca.namespace_path(settings),
-        )  # fmt: skip
-        self.service = BootService(place, self.macs, self.events.append)
+        self.service = BootService(place(settings, dc), boot.names(dc), self.events.append)
 
     def window(self, firmware: Firmware) -> BootWindow:
-        node = lab.read(self.settings).hosts[HOST].node
-        return BootWindow(
-            host=HOST, macs=tuple(str(port.mac).lower() for port in node.ports),
-            address=node.address, gateway=GATEWAY, firmware=firmware, kernel=self.files[0],
-            initrd=self.files[1], command_line="console=ttyS0,115200",
+        return boot.window(
+            reference.datacentre(),
+            HOST,
+            kernel=self.files[0],
+            initrd=self.files[1],
+            files={},
             expires=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
-        )  # fmt: skip
+            firmware=firmware,
+            command_line="console=ttyS0,115200",
+        )
 
     def kinds(self) -> list[str]:
         return [event.kind for event in self.events if event.host == HOST]

@@ -15,6 +15,8 @@ from chapelle.model.datacentre import Datacentre
 from chapelle.model.records import Content
 from chapelle.model.snapshot import Snapshot
 from chapelle.plan import boot
+from chapelle.run.boot import place
+from chapelle.settings import Settings
 
 HOST = "compute-a2-01"
 FILE = BootFile(path=Path("/f"), sha256="0" * 64)
@@ -127,3 +129,22 @@ def test_other_words_say_nothing() -> None:
     assert (
         heard("dnsmasq[2]: started, version 2.90 DNS disabled", "", "dnsmasq-tftp[2]: sent x") == []
     )
+
+
+def test_on_the_site_somebody_has_to_say_where_the_service_works() -> None:
+    environment = {"CHAPELLE_TARGET": "site", "CHAPELLE_STATE": "/nowhere"}
+    dc = reference.datacentre()
+    with pytest.raises(InputError, match="Nobody said"):
+        place(Settings.load(environment), dc)
+    environment |= {"CHAPELLE_BOOT_ADDRESS": "10.64.0.5", "CHAPELLE_BOOT_LINKS": "eth1,eth2"}
+    found = place(Settings.load(environment), dc)
+    assert (found.address, found.interfaces) == ("10.64.0.5", ("eth1", "eth2"))
+    assert found.networks == boot.networks(dc)
+    assert found.namespace is None
+    with pytest.raises(InputError, match="Nobody said"):
+        place(Settings.load({**environment, "CHAPELLE_BOOT_ADDRESS": "here"}), dc)
+
+
+def test_without_a_lab_there_is_no_place_in_it(tmp_path) -> None:
+    with pytest.raises(InputError, match="no machine"):
+        place(Settings.load({"CHAPELLE_STATE": str(tmp_path)}), reference.datacentre())
