@@ -215,6 +215,8 @@ def test_what_nobody_may_ask_for_is_refused_and_told(site, host, service) -> Non
         told, authority = boot(host)
         url = told["chapelle.url"]
         assert neighbour.request(f"{url}/order", authority=authority)[0] == 403
+        strange = urllib.parse.urlsplit(url)._replace(path="/%C3%A9/order").geturl()
+        assert host.request(strange, authority=authority)[0] == 404
         for path in ("order2", "../hosts", "%2e%2e/hosts", "kernel"):
             assert host.request(f"{url}/{path}", authority=authority)[0] == 404, path
         assert host.request(f"{url}/order", body=b"x", authority=authority)[0] == 405
@@ -226,7 +228,7 @@ def test_what_nobody_may_ask_for_is_refused_and_told(site, host, service) -> Non
         assert host.request(f"{plain}image.tar.zst")[0] == 404
         assert host.request(f"{url}/order", authority=authority) == (200, ORDER)
     assert host.request(f"{url}/order", authority=authority)[0] == 404
-    assert site.kinds().count("refused") == 11
+    assert site.kinds().count("refused") == 12
     assert found.token not in str(site.events)
     assert told["chapelle.url"].rpartition("/")[2] not in str(site.events)
 
@@ -256,6 +258,9 @@ def test_an_order_that_did_not_get_there_may_be_asked_for_again(site, host, serv
     with service.window(window(site.folder), order=order, on_report=lambda _: False):
         told, authority = boot(host)
         assert host.request(f"{told['chapelle.url']}/order", authority=authority)[0] == 500
+        (broken,) = [event for event in site.events if event.kind == "broken"]
+        assert "RuntimeError" in broken.message
+        assert "no order yet" not in broken.message
         assert host.request(f"{told['chapelle.url']}/order", authority=authority) == (200, ORDER)
 
 

@@ -220,7 +220,7 @@ class Windows:
         with self._lock:
             for each in self._open.values():
                 known = each.token if part == "token" else each.session
-                if known and secrets.compare_digest(known, token):
+                if known and secrets.compare_digest(known.encode(), token.encode()):
                     found = each
                     break
             else:

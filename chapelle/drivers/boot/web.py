@@ -124,6 +124,13 @@ class Web:
             message = f"{request.remote}: a request that is none of ours; refused"
             self._tell(BootEvent(kind="refused", message=message))
             return web.Response(status=error.status)
+        except ConnectionError:
+            raise
+        except Exception as error:  # noqa: BLE001  (whatever the run's own code raised)
+            # Not its text: what it was making may be secret.
+            message = f"{request.remote}: what it asked for failed with {type(error).__name__}"
+            self._tell(BootEvent(kind="broken", message=message))
+            return web.Response(status=500)
 
     def _of(self, part: str, answer: Answer) -> Handler:
         kind: Literal["token", "session"] = "token" if part == "token" else "session"
