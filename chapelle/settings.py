@@ -7,6 +7,8 @@
 | `CHAPELLE_TARGET` | `lab` or `site`: what a run touches | `lab`; to be said with NETBOX_URL |
 | `CHAPELLE_FORKS` | hosts worked on at one time | 4 for each core, 8 at least |
 | `CHAPELLE_NETBOX_PATIENCE` | seconds that a run waits for a NetBox that is away | 300 |
+| `CHAPELLE_BOOT_ADDRESS` | our address towards servers that boot, for target `site` | |
+| `CHAPELLE_BOOT_LINKS` | our links towards them, with commas | |
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
 | `CHAPELLE_BMC_CA` | PEM file of who signs BMCs' certificates, for target `site` | |
 | `CHAPELLE_BMC_LOGINS` | YAML file, mode 0600, of logins to BMCs, for target `site` | |
@@ -41,6 +43,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ssh_config: Path | None = None
     bmc_ca: Path | None = None
     bmc_logins: Path | None = None
+    boot_address: str | None = None
+    boot_links: tuple[str, ...] = ()
     netbox_url: str | None = None
     netbox_token: str | None = None
     netbox_token_ro: str | None = None
@@ -83,6 +87,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ssh_config=_path(environ, "CHAPELLE_SSH_CONFIG"),
             bmc_ca=_path(environ, "CHAPELLE_BMC_CA"),
             bmc_logins=_path(environ, "CHAPELLE_BMC_LOGINS"),
+            boot_address=environ.get("CHAPELLE_BOOT_ADDRESS") or None,
+            boot_links=tuple((environ.get("CHAPELLE_BOOT_LINKS") or "").replace(",", " ").split()),
+            ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
             netbox_url=_netbox_url(environ),
             netbox_token=environ.get("NETBOX_TOKEN") or None,
             netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,

@@ -124,7 +124,7 @@ class Cabling:
         namespaces: dict[str, int] = {}
         try:
             for each in start:
-                if each.kind == "uml":
+                if each.kind != "nspawn":
                     namespaces[each.name] = os.dup(self._hub.namespace)
                     self._plug_full_kernel(each)
                 else:
@@ -155,9 +155,7 @@ class Cabling:
 
     def _plug_full_kernel(self, node: Node) -> None:
         """Of a full kernel only what leads to the hub is made here; see `chapelle.lab.uml`."""
-        for port in node.ports:
-            if not port.dark and not self._hub.has(node.name, port.name):
-                self._hub.plug_tap(node, port)
+        self._hub.plug_taps(node)
 
     def _enter_running(self, name: str) -> None:
         """Look into the namespace of a node that runs; one that has just died has no cables."""

@@ -84,15 +84,20 @@ class Tree:
 
     def entering(self, host: str) -> Callable[[], None]:
         """Make a node's group; what is returned moves the process that calls it there."""
-        groups = [base / host for base in self.bases]
-        for group in groups:
-            group.mkdir(exist_ok=True)
+        groups = self.group(host)
 
         def enter() -> None:
             for group in groups:
                 (group / "cgroup.procs").write_text(str(os.getpid()))
 
         return enter
+
+    def group(self, host: str) -> list[Path]:
+        """Make a node's group, in each hierarchy."""
+        groups = [base / host for base in self.bases]
+        for group in groups:
+            group.mkdir(exist_ok=True)
+        return groups
 
     def running(self) -> dict[str, int]:
         """The nodes that run: the process id of each one's init by host name; 0 before it has one.

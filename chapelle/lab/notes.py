@@ -100,9 +100,10 @@ def retired(dc: Datacentre, wanted: Sequence[spec.Node], known: Lab | None, say:
     return gone + moved
 
 
-def full_kernels(known: Lab | None) -> list[str]:
-    """The nodes that have a kernel of their own."""
-    return [n for n, h in known.hosts.items() if h.node.kind == "uml"] if known else []
+def kinds(known: Lab | None) -> dict[str, spec.Kind]:
+    """The kind of each node that is no container, by name."""
+    hosts = known.hosts.items() if known else ()
+    return {name: host.node.kind for name, host in hosts if host.node.kind != "nspawn"}
 
 
 def recabled(wanted: Sequence[spec.Node], known: Lab | None, say: Say) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Literal
 
 import msgspec
 
+from chapelle.lab import machine as machines
 from chapelle.lab import ports, tenant
 from chapelle.lab.ports import End, Port, wrong
 from chapelle.model import records as r
 from chapelle.model.datacentre import SERVER_ROLES, SWITCH_ROLES, Datacentre
 from chapelle.model.tenancy import EDGE
 
-TIME_SERVER = re.compile(r"time\d+\.")
+SERVICE = re.compile(r"(time|tang)\d+\.")
 
 # RFC 1123, and what Linux takes for a host name.
 HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -23,7 +24,8 @@ SWITCH_PLATFORM = "frr"
 SERVER = "server"
 SPINE = "spine"
 
-Kind = Literal["nspawn", "uml"]
+Kind = Literal["nspawn", "uml", "qemu"]
+# Those that all nodes of a lab can be; a machine with disks is made of a server by its name.
 KINDS: tuple[Kind, ...] = ("nspawn", "uml")
 
 
@@ -32,7 +34,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     `address` has its prefix length, `gateway` has none; both are of the port `management`, which is
     the first one if that is empty. `role` is `server`, or that of a switch or edge in NetBox;
-    `handoff` is what an edge does on its lines.
+    `handoff` is what an edge does on its lines, `machine` what a node of kind `qemu` is made of.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     management: str = ""
     kind: Kind = "nspawn"
     handoff: tenant.Handoff | None = None
+    machine: machines.Machine | None = None
 
     @property
     def is_switch(self) -> bool:
@@ -77,9 +80,10 @@ class Cable(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
-    """The hub's own addresses, with prefix lengths: those of the time servers and of BMCs."""
+    """The hub's own addresses, with prefix lengths: of time and Tang servers, and of BMCs."""
 
     time: tuple[str, ...]
+    tang: tuple[str, ...] = ()
     bmc: tuple[str, ...] = ()
 
 
@@ -113,6 +117,8 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str]
     if not HOSTNAME.fullmatch(name):
         raise wrong("name", where, "lower-case letters, digits and hyphens, 63 at most", name)
     role = _role(dc, device, where)
+    if kind == "qemu" and role != SERVER:
+        raise wrong("kind of node", where, "nspawn or uml for what is no server", kind)
     primary = address = dc.primary_ip4(device)
     machine = ports.Machine(dc=dc, device=device, full=full if kind == "uml" else None)
     bare = role == EDGE or (role == SERVER and kind == "uml")
@@ -144,6 +150,7 @@ def node(dc: Datacentre, name: str, kind: Kind = "nspawn", full: Collection[str]
         management="" if management is None else management.name,
         kind=kind,
         handoff=tenant.handoff(dc, device) if role == EDGE else None,
+        machine=machines.of_server(dc, device) if kind == "qemu" else None,
     )
 
 
@@ -221,15 +228,17 @@ def names(dc: Datacentre) -> set[str]:
 
 
 def services(dc: Datacentre) -> Services:
-    """The addresses that the hub itself has: those of no device whose DNS name is time<n>."""
-    time = {
-        address.address
-        for address in dc.content.ip_addresses
-        if address.assigned_object_id is None
-        and TIME_SERVER.match(address.dns_name)
-        and ipaddress.ip_interface(address.address).version == 4
-    }
-    return Services(time=tuple(sorted(time)))
+    """The addresses that the hub itself has: those of no device named time<n> or tang<n>."""
+    found: dict[str, set[str]] = {"time": set(), "tang": set()}
+    for address in dc.content.ip_addresses:
+        name = SERVICE.match(address.dns_name)
+        if (
+            name is not None
+            and address.assigned_object_id is None
+            and ipaddress.ip_interface(address.address).version == 4
+        ):
+            found[name[1]].add(address.address)
+    return Services(time=tuple(sorted(found["time"])), tang=tuple(sorted(found["tang"])))
 
 
 def scope(

@@ -26,7 +26,9 @@ from chapelle.lab import (
     limits,
     node,
     notes,
+    qemu,
     spec,
+    tang,
     timeserver,
     uml,
     wires,
@@ -48,13 +50,19 @@ PROGRAMS = {
 }
 
 
+State = Literal["up", "silent", "down", "off"]
+
+
 class HostStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One node's state: `up` (sshd answers), `silent` (runs, does not answer) or `down`."""
+    """One node's state: `up` (sshd answers), `silent` (runs, does not answer), `down` or `off`.
+
+    A machine with disks is `off` as long as nobody switches it on; that is no fault.
+    """
 
     name: str
     address: str
     rack: str
-    state: Literal["up", "silent", "down"]
+    state: State
     pid: int
 
 
@@ -77,7 +85,8 @@ def up(
 ) -> notes.Lab:
     """See that the nodes for these servers and switches run and answer, cabled as NetBox says.
 
-    Nodes that run are left alone, but for cables that lead to others.
+    Nodes that run are left alone, but for cables that lead to others. Machines (kind `qemu`) are
+    made and plugged in, and left switched off: see `chapelle.lab.power`.
 
     Arguments:
         settings: whose lab.
@@ -94,12 +103,14 @@ def up(
         HostsFailedError: some nodes did not come up; the message names them.
     """
     _require_means()
-    before = notes.full_kernels(notes.read(settings))
-    chosen: dict[str, spec.Kind] = {**dict.fromkeys(before, "uml"), **(kinds or {})}
+    before = notes.kinds(notes.read(settings))
+    chosen: dict[str, spec.Kind] = {**before, **(kinds or {})}
     still = [name for name in before if chosen[name] == "uml"]
     wanted = spec.nodes(dc, hosts, chosen, still)
     if any(each.kind == "uml" for each in wanted):
         _require(uml.missing(), f"apt-get install {uml.PACKAGE}")
+    machines = [each for each in wanted if each.kind == "qemu"]
+    _require_machines(machines)
     services = spec.services(dc)
     files.directory(settings.state)
     with files.locked(_lock(settings), lambda: say("another process is at work on the lab")):
@@ -117,7 +128,8 @@ def up(
         groups.kill(notes.recabled(wanted, known, say))
         running = groups.running()
         # Servers are reached through switches, so switches start first.
-        start = sorted((e for e in wanted if e.name not in running), key=lambda e: not e.is_switch)
+        booted = [each for each in wanted if each.kind != "qemu"]
+        start = sorted((e for e in booted if e.name not in running), key=lambda e: not e.is_switch)
         _require_room(settings, start)
         lab = _intended(settings, dc, wanted, known, root=root, running=len(running), say=say)
         notes.write(settings, lab)
@@ -127,6 +139,7 @@ def up(
             hub.prepare(wanted, services)
             if services.time:
                 timeserver.start(settings, root, hub.namespace, groups)
+            _make_machines(settings, machines, services, hub, groups)
             signer = ca.HostSigner(settings)
             for each in start:
                 node.prepare(settings, each, root, signer)
@@ -143,7 +156,7 @@ def up(
                 source=lab.source,
                 progress=progress,
             )
-            already = [each for each in wanted if each.name in running]
+            already = [each for each in booted if each.name in running]
             failures = boots.run(start, already, namespaces)
         lab = _note_processes(settings, groups, lab)
     if failures:
@@ -154,6 +167,27 @@ def up(
             remedy="invoke lab.up again; invoke lab.down throws the nodes away",
         )
     return lab
+
+
+def _require_machines(machines: Sequence[spec.Node]) -> None:
+    if machines:
+        lacking = {**qemu.missing(), **tang.missing()}
+        _require(lacking, "apt-get install " + " ".join(sorted(set(lacking.values()))))
+
+
+def _make_machines(
+    settings: Settings,
+    machines: Sequence[spec.Node],
+    services: spec.Services,
+    hub: wires.Hub,
+    groups: cgroup.Tree,
+) -> None:
+    """Make what is there of machines before they are switched on, and what unlocks their disks."""
+    if machines:
+        tang.start(settings, services.tang, hub.namespace, groups)
+    for each in machines:
+        qemu.prepare(each, node.folder(settings) / each.name)
+        hub.plug_taps(each)
 
 
 def _require_room(settings: Settings, start: Sequence[spec.Node]) -> None:
@@ -245,7 +279,7 @@ def status(settings: Settings) -> list[HostStatus]:
             os.close(namespace)
     found = []
     for name, host in known.hosts.items():
-        state: Literal["up", "silent", "down"] = "down"
+        state: State = "off" if host.node.kind == "qemu" else "down"
         if name in running:
             state = "up" if host.address in answering else "silent"
         found.append(

@@ -257,7 +257,7 @@ class Hub:
                 network = ipaddress.IPv4Network(prefix)
                 gateway = f"{network.network_address + 1}/{network.prefixlen}"
                 wanted.setdefault(network, set()).add(gateway)
-        for address in (*services.time, *services.bmc):
+        for address in (*services.time, *services.tang, *services.bmc):
             network = ipaddress.IPv4Interface(address).network
             wanted.setdefault(network, set()).add(address)
         if any(node.kind == "uml" for node in nodes):
@@ -298,6 +298,12 @@ class Hub:
             "set", index=self._index(name), master=self._index(bridge_name(prefix)),
             mtu=HUB_MTU, state="up",
         )  # fmt: skip
+
+    def plug_taps(self, node: Node) -> None:
+        """Plug a tap device for each port of a node that leads to the hub and has none yet."""
+        for port in node.ports:
+            if not port.dark and not self.has(node.name, port.name):
+                self.plug_tap(node, port)
 
     def pair(self, one: dict[str, Any], other: dict[str, Any]) -> None:
         """Make a veth pair; what a node that has just died left of it is taken away first."""

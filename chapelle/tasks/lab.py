@@ -18,6 +18,7 @@ SCOPE_HELP = {
     "kind": "nspawn (containers, unless they are uml already), or uml (a full kernel each).",
     "switches": "Also the switches: of an aisle all, of a rack its leafs; and all spines.",
     "edges": "Also the tenants' edges that stand there, if they have an address for management.",
+    "machines": "Servers, with commas, to be machines with firmware and disks, switched off.",
 }
 
 PART_HELP = {name: SCOPE_HELP[name] for name in ("aisle", "rack")}
@@ -33,8 +34,9 @@ def up(
     switches: bool = False,
     edges: bool = False,
     kind: str | None = None,
+    machines: str | None = None,
 ) -> None:
-    """Start a node for each server asked for (all of them by default).
+    """Start a node for each server asked for (all of them, unless you name machines).
 
     Nodes that run stay as they are, but for cables to nodes that join them. The servers are those
     of the latest snapshot of NetBox; one is taken if there is none.
@@ -45,17 +47,25 @@ def up(
     settings = Settings.load()
     chosen = spec.kind(kind) if kind else None
     dc = _datacentre(settings)
-    names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts)
+    bare = machines.split(",") if machines else []
+    scoped = aisle is not None or rack is not None or hosts is not None
+    names = spec.scope(dc, aisle=aisle, rack=rack, hosts=hosts) if scoped or not bare else []
     if switches:
         names += spec.switches(dc, aisle=aisle, rack=rack)
     if edges:
         names += spec.edges(dc, aisle=aisle, rack=rack)
-    kinds = dict.fromkeys(names, chosen) if chosen else {}
+    kinds: dict[str, spec.Kind] = dict.fromkeys(names, chosen) if chosen else {}
+    kinds |= dict.fromkeys(bare, "qemu")
+    names = list(dict.fromkeys(names + bare))
     with _progress() as progress:
         made = lab.up(settings, dc, names, _say, progress, kinds=kinds)
     for line in lab.not_exercised(made):
         print(f"not exercised: {line}")
-    print(f"{len(names)} nodes answer; log in with: invoke lab.ssh {names[0]}")
+    nodes = [name for name in names if made.hosts[name].node.kind != "qemu"]
+    if off := len(names) - len(nodes):
+        print(f"{off} machines are made, and left as they are: on, or switched off")
+    if nodes:
+        print(f"{len(nodes)} nodes answer; log in with: invoke lab.ssh {nodes[0]}")
 
 
 @command(help=PART_HELP)
@@ -87,7 +97,7 @@ def status(
     if aisle is not None or rack is not None:
         names = _part(settings, aisle, rack)
         hosts = [host for host in hosts if host.name in names]
-    wrong = [host for host in hosts if host.state != "up"]
+    wrong = [host for host in hosts if host.state not in {"up", "off"}]
     if json:
         print(msgspec.json.encode(hosts).decode())
     elif not hosts:
