@@ -89,7 +89,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             bmc_logins=_path(environ, "CHAPELLE_BMC_LOGINS"),
             boot_address=environ.get("CHAPELLE_BOOT_ADDRESS") or None,
             boot_links=tuple((environ.get("CHAPELLE_BOOT_LINKS") or "").replace(",", " ").split()),
-            ssh_config=Path(ssh_config).expanduser().resolve() if ssh_config else None,
             netbox_url=_netbox_url(environ),
             netbox_token=environ.get("NETBOX_TOKEN") or None,
             netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,

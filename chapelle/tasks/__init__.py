@@ -32,7 +32,6 @@ def namespace() -> Collection:
         netbox, snapshot, resilience, maintenance, fabric, bmc, image, lab, runs, storage, tenant,
     )  # fmt: skip
     for noun in nouns:
-    for noun in nouns:
         top.add_collection(Collection.from_module(noun))
     top.collections["tenant"].add_task(tenancy_change.onboard)
     top.collections["tenant"].add_task(tenancy_change.offboard)
