@@ -12,6 +12,7 @@
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
 | `CHAPELLE_BMC_CA` | PEM file of who signs BMCs' certificates, for target `site` | |
 | `CHAPELLE_BMC_LOGINS` | YAML file, mode 0600, of logins to BMCs, for target `site` | |
+| `CHAPELLE_DEPLOY` | YAML file: where servers are brought up from, for target `site` | |
 | `NETBOX_URL` | an existing NetBox, with the four tokens below | ours |
 | `NETBOX_TOKEN`, `NETBOX_TOKEN_RO` | for a run's own notes; for reading | |
 | `NETBOX_TOKEN_TENANCY`, `NETBOX_TOKEN_SEED` | for tenants coming and going; for the design | |
@@ -45,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bmc_logins: Path | None = None
     boot_address: str | None = None
     boot_links: tuple[str, ...] = ()
+    deploy: Path | None = None
     netbox_url: str | None = None
     netbox_token: str | None = None
     netbox_token_ro: str | None = None
@@ -89,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             bmc_logins=_path(environ, "CHAPELLE_BMC_LOGINS"),
             boot_address=environ.get("CHAPELLE_BOOT_ADDRESS") or None,
             boot_links=tuple((environ.get("CHAPELLE_BOOT_LINKS") or "").replace(",", " ").split()),
+            deploy=_path(environ, "CHAPELLE_DEPLOY"),
             netbox_url=_netbox_url(environ),
             netbox_token=environ.get("NETBOX_TOKEN") or None,
             netbox_token_ro=environ.get("NETBOX_TOKEN_RO") or None,

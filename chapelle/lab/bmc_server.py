@@ -32,6 +32,7 @@ from chapelle.lab.bmc_machine import (
     Serving,
     Simulated,
 )
+from chapelle.lab.bmc_power import QEMU, Machines
 from chapelle.lab.bmc_redfish import Redfish
 
 LOOK_SECONDS = 0.2
@@ -39,7 +40,10 @@ IDLE_SECONDS = 60
 BODY_BYTES = 1 << 20
 
 # What machines may be switched by; made once, with the directory of the fleet.
-BACKENDS: dict[str, Callable[[Path], Backend]] = {"simulated": lambda _folder: Simulated()}
+BACKENDS: dict[str, Callable[[Path], Backend]] = {
+    "simulated": lambda _folder: Simulated(),
+    QEMU: Machines,
+}
 
 
 class _Watched[T]:

@@ -119,11 +119,15 @@ def _seconds_left(path: Path) -> float:
 
 
 class HostSigner:
-    """Makes host keys and signs them; the authority's key is read once."""
+    """Makes host keys and signs them; the authority's key is read once.
 
-    def __init__(self, settings: Settings) -> None:
-        self._authority = _load(folder(settings) / "ca_host")
-        self.user_authority = (folder(settings) / "ca_user.pub").read_bytes()
+    Arguments:
+        home: the directory of the authority for hosts, and of what hosts let users in by.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._authority = _load(home / "ca_host")
+        self.user_authority = (home / "ca_user.pub").read_bytes()
 
     def new(self, principals: Sequence[str]) -> HostKey:
         """A new host key, certified for the names and addresses by which the host is reached."""

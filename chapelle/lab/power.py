@@ -44,14 +44,16 @@ class Power:
 
     Arguments:
         settings: whose lab.
+        hub: the hub's network namespace, if it is known under another path than the lab's own.
 
     Raises (each method):
         InputError: the lab has no such machine.
         ChapelleError: it does not obey.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hub: Path | None = None) -> None:
         self._settings = settings
+        self._hub = hub or ca.namespace_path(settings)
 
     def state(self, host: str) -> State:
         """Whether a machine has power."""
@@ -111,7 +113,7 @@ class Power:
             firmware=setup.firmware,
             source=source,
             groups=cgroup.Tree(self._settings),
-            hub=ca.namespace_path(self._settings),
+            hub=self._hub,
         )
         after = msgspec.structs.replace(setup, once=None)
         self._keep(each, after)

@@ -140,7 +140,7 @@ def up(
             if services.time:
                 timeserver.start(settings, root, hub.namespace, groups)
             _make_machines(settings, machines, services, hub, groups)
-            signer = ca.HostSigner(settings)
+            signer = ca.HostSigner(ca.folder(settings))
             for each in start:
                 node.prepare(settings, each, root, signer)
             if start:

@@ -3,10 +3,18 @@
 Times are seconds since the epoch (UTC).
 """
 
+from collections.abc import Collection, Sequence
+
 import msgspec
 
 # Of a server that is provisioned.
 STEPS = ("preflight", "configure", "verify", "write-back")
+
+# Of a server that is brought up from nothing, before those of provisioning.
+DEPLOY_STEPS = ("gate", "settings", "window", "boot", "install", "first-boot")
+
+# Of a server that is erased and taken out.
+RETIRE_STEPS = ("gate", "settings", "window", "boot", "erase", "certify", "write-back")
 
 # Of a server that is restarted, and of one whose packages are upgraded first.
 REBOOT_STEPS = ("preflight", "drain", "reboot", "verify", "restore", "write-back")
@@ -36,6 +44,8 @@ PUSH_STEPS = (
 # What a run of each kind does to a host, in order.
 STEPS_OF = {
     "provision": STEPS,
+    "rebuild": (*DEPLOY_STEPS, *STEPS),
+    "retire": RETIRE_STEPS,
     "drift": STEPS[:-1],
     "reboot": REBOOT_STEPS,
     "patch": PATCH_STEPS,
@@ -61,6 +71,15 @@ HOST_OUTCOMES = (
     "unknown",
     "pending",
 )
+
+
+def steps_for(wanted: Sequence[str], begun: Collection[str]) -> tuple[str, ...]:
+    """The steps that make a host complete, of those that its run takes with most hosts.
+
+    A host that began at its BMC had those of bare metal before.
+    """
+    bare = DEPLOY_STEPS[0] in begun and DEPLOY_STEPS[0] not in wanted
+    return (*DEPLOY_STEPS, *wanted) if bare else tuple(wanted)
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,7 +159,8 @@ class HostResult(msgspec.Struct, frozen=True, kw_only=True):
 class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     """How one run ended; `stopped` says why it ended early.
 
-    `kind` is provision, drift, reboot or patch of servers, push or revert of switches.
+    `kind` is provision, rebuild, retire, drift, reboot or patch of servers, push or revert of
+    switches.
     """
 
     id: str

@@ -6,7 +6,8 @@
 | staged | a run is at work on it, or left it half done |
 | active | configured and verified |
 | failed | a run failed on it; the report says why |
-| offline, inventory, decommissioning | taken out by a person; no run touches it |
+| offline, inventory | taken out by a person; no run touches it, but `retire` |
+| decommissioning | erased by `retire`, or taken out by a person; no run touches it |
 
 Source: NetBox 4.7, dcim.choices.DeviceStatusChoices (the values).
 """
@@ -15,18 +16,26 @@ from chapelle.errors import RefusedError
 
 TRANSITIONS: dict[str, frozenset[str]] = {
     "planned": frozenset({"staged"}),
-    "staged": frozenset({"staged", "active", "failed"}),
+    "staged": frozenset({"staged", "active", "failed", "decommissioning"}),
     # `failed` is for runs that take a server out of service themselves, to restart or patch it: one
     # that they do not bring back is not in service, whoever looks. What provisioning fails on
     # stays `active`: there the server was left in service.
-    "active": frozenset({"active", "failed"}),
-    "failed": frozenset({"staged"}),
-    "offline": frozenset(),
-    "inventory": frozenset(),
+    # A rebuild takes it to `staged` itself; whoever provisions it leaves it in service.
+    "active": frozenset({"active", "failed", "staged", "decommissioning"}),
+    "failed": frozenset({"staged", "decommissioning"}),
+    "offline": frozenset({"decommissioning"}),
+    "inventory": frozenset({"decommissioning"}),
     "decommissioning": frozenset(),
 }
 
 PROVISIONABLE = frozenset({"planned", "staged", "active", "failed"})
+
+# The statuses of servers that may be built again: something of ours was there once.
+REBUILDABLE = frozenset({"staged", "active", "failed"})
+
+# The statuses of servers that may be erased. One whose erasure stopped half-way keeps its status,
+# so that the same command goes on.
+RETIRABLE = frozenset({"staged", "active", "failed", "offline", "inventory"})
 
 # The statuses of servers that may be restarted and patched: what is in service.
 IN_SERVICE = frozenset({"active"})

@@ -12,20 +12,26 @@ from typing import Any
 
 import msgspec
 
-from chapelle.errors import InputError
+from chapelle.errors import InputError, RefusedError
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
-from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF
-from chapelle.model.status import DOWN, IN_SERVICE, PROVISIONABLE
+from chapelle.model.outcome import DEPLOY_STEPS, ROLLING_KINDS, STEPS_OF
+from chapelle.model.status import DOWN, IN_SERVICE, PROVISIONABLE, REBUILDABLE, RETIRABLE
 from chapelle.plan import policy as policies
 from chapelle.plan import rolling, sealed
 from chapelle.plan.apart import apart
 from chapelle.plan.batches import Batch, Member, batches, domain_of
+from chapelle.plan.deploy import order as orders
+from chapelle.plan.deploy.order import Ground
 from chapelle.plan.hostvars import hostvars
 from chapelle.plan.policy import Policy
 from chapelle.plan.scope import Scope, from_text, select
 
 FORMAT = 1
+
+# Kinds of runs that begin at the BMC of every server.
+BARE_KINDS = ("rebuild", "retire")
+_STATUSES = {"rebuild": REBUILDABLE, "retire": RETIRABLE}
 
 
 class PlanHost(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,25 +100,33 @@ def build(
     commit: str,
     kernel: Mapping[str, bool],
     policy: Policy | None = None,
+    ground: Ground | None = None,
 ) -> Plan:
     """Plan a run of `kind` on the servers of `scope`.
 
     Arguments:
         dc: the datacentre.
         scope: which servers.
-        kind: provision, drift, or one of ROLLING_KINDS.
+        kind: provision, drift, or one of ROLLING_KINDS and BARE_KINDS.
         target: lab or site.
         commit: what code will do it.
         kernel: what the hosts' kernel can do, as `hostvars` wants it.
         policy: of a rolling run, how many servers may be out of service at one time.
+        ground: what servers are made of that are begun at their BMC; None: none is.
 
     Raises:
         InputError: the scope means no server, NetBox does not say enough of one, or the policy says
             nothing of its role.
-        RefusedError: of a role, as many servers are out of service already as may be.
+        RefusedError: of a role, as many servers are out of service already as may be; or the disk
+            guard stops a server.
     """
     devices = select(dc, scope, statuses_of(kind)).devices
-    hosts = tuple(_plan_host(dc, device, STEPS_OF[kind], kernel) for device in devices)
+    hosts = tuple(
+        _plan_host(
+            dc, device, kind=kind, steps=_steps(kind, device, ground), kernel=kernel, ground=ground
+        )
+        for device in devices
+    )
     members = [
         Member(name=h.name, role=h.role, domain=domain_of(dc, dc.devices[h.device_id]))
         for h in hosts
@@ -144,13 +158,37 @@ def _out_of_service(dc: Datacentre) -> dict[str, list[str]]:
 
 def statuses_of(kind: str) -> frozenset[str]:
     """The statuses that a server may have when a run of that kind begins."""
-    return IN_SERVICE if kind in ROLLING_KINDS else PROVISIONABLE
+    if kind in ROLLING_KINDS:
+        return IN_SERVICE
+    return _STATUSES.get(kind, PROVISIONABLE)
+
+
+def _steps(kind: str, device: r.Device, ground: Ground | None) -> tuple[str, ...]:
+    """What is done to a server: one of which nothing is there yet is begun at its BMC."""
+    bare = kind == "provision" and device.status == "planned"
+    if bare and ground is not None and device.name in ground.hosts:
+        return (*DEPLOY_STEPS, *STEPS_OF[kind])
+    return STEPS_OF[kind]
 
 
 def _plan_host(
-    dc: Datacentre, device: r.Device, steps: tuple[str, ...], kernel: Mapping[str, bool]
+    dc: Datacentre,
+    device: r.Device,
+    *,
+    kind: str,
+    steps: tuple[str, ...],
+    kernel: Mapping[str, bool],
+    ground: Ground | None,
+    status: str | None = None,
 ) -> PlanHost:
+    """A server of a plan; `status` is what it had when the plan was made, if that is past."""
     intent = {name: digest(value) for name, value in hostvars(dc, device, kernel).items()}
+    if DEPLOY_STEPS[0] in steps and ground is not None:
+        made = orders.order(
+            dc, device, ground, kernel, mode=orders.mode_of(kind), status=status or device.status
+        )
+        said = orders.parts(made, orders.model_of(dc, device, ground.quirks), ground)
+        intent |= {f"deploy {name}": digest(value) for name, value in said.items()}
     return place(dc, device, domain=str(domain_of(dc, device)), intent=intent, steps=steps)
 
 
@@ -237,6 +275,7 @@ def moved(
     kernel: Mapping[str, bool],
     only: Collection[str] | None = None,
     own_statuses: Mapping[str, Collection[str]] | None = None,
+    ground: Ground | None = None,
 ) -> list[str]:
     """Everything that is no longer as it was when `plan` was made, one line each.
 
@@ -248,12 +287,14 @@ def moved(
         kernel: what the hosts' kernel can do.
         only: the hosts that matter, when some are done already; None is all of them.
         own_statuses: by host, statuses that a run of this plan has itself set.
+        ground: what servers that are begun at their BMC are made of now.
     """
     lines = moved_ground(plan, target=target, commit=commit)
     wanted = plan.by_name.keys() if only is None else only
     for host in plan.hosts:
         if host.name in wanted:
-            lines += _moved_host(host, dc, kernel, (own_statuses or {}).get(host.name, ()))
+            own = (own_statuses or {}).get(host.name, ())
+            lines += _moved_host(host, dc, own, kind=plan.kind, kernel=kernel, ground=ground)
     if only is None:
         statuses = statuses_of(plan.kind)
         lines += new_devices(plan, lambda scope: select(dc, scope, statuses).devices)
@@ -300,14 +341,23 @@ def new_devices(plan: Plan, find: Callable[[Scope], Sequence[r.Device]]) -> list
 
 
 def _moved_host(
-    host: PlanHost, dc: Datacentre, kernel: Mapping[str, bool], own_statuses: Collection[str]
+    host: PlanHost,
+    dc: Datacentre,
+    own_statuses: Collection[str],
+    *,
+    kind: str,
+    kernel: Mapping[str, bool],
+    ground: Ground | None,
 ) -> list[str]:
     device, lines = moved_device(host, dc, own_statuses)
     if device is None:
         return lines
     try:
-        now = _plan_host(dc, device, host.steps, kernel)
-    except InputError as error:
+        now = _plan_host(
+            dc, device, kind=kind, steps=host.steps, kernel=kernel, ground=ground,
+            status=host.status,
+        )  # fmt: skip
+    except (InputError, RefusedError) as error:
         return [*lines, f"{host.name}: {error.message}"]
     lines += [
         f"{host.name}: {what} was {getattr(host, what) or '(none)'}, "

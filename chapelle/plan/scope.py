@@ -12,7 +12,7 @@ import msgspec
 from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
-from chapelle.model.status import PROVISIONABLE, TRANSITIONS
+from chapelle.model.status import PROVISIONABLE
 
 ALL = "all"
 _AISLE = re.compile(r"[1-9][0-9]{0,3}|all")
@@ -125,7 +125,7 @@ def _require_workable(
     """Who names a server means it: one that may not be worked on is not left out in silence."""
     named = [d for d in left_out if d.name in set(patterns)]
     if named:
-        by_run = bool(TRANSITIONS[named[0].status])
+        by_run = named[0].status in PROVISIONABLE
         raise InputError(
             f"{named[0].name} may not be worked on.",
             where=f"device {named[0].name} in NetBox",

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
-from chapelle.model.outcome import STEPS_OF, HostResult, RunResult, StepResult
+from chapelle.model.outcome import STEPS_OF, HostResult, RunResult, StepResult, steps_for
 from chapelle.report import analysis
 from chapelle.report.text import (
     BAD_OUTCOMES,
@@ -90,7 +90,7 @@ def print_run(result: RunResult, out: TextIO | None = None, *, report: str = "")
 def _print_hosts(page: Page, result: RunResult) -> None:
     page.line()
     taken = {step.step for host in result.hosts for step in host.steps}
-    names = sorted(taken, key=STEPS_OF[result.kind].index)
+    names = sorted(taken, key=steps_for(STEPS_OF[result.kind], taken).index)
     rows = []
     for host in result.hosts:
         took = {step.step: _took(step) for step in host.steps}

@@ -16,7 +16,8 @@ from chapelle.drivers.bmc.client import Bmc
 from chapelle.drivers.bmc.contract import Login, StrangerError, Target
 from chapelle.errors import ChapelleError, InputError
 from chapelle.lab import bmc as fleets
-from chapelle.lab import ca
+from chapelle.lab import ca, notes
+from chapelle.lab.bmc_power import QEMU
 from chapelle.model import records as r
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.finding import Finding
@@ -24,6 +25,7 @@ from chapelle.model.hardware import QUIRKS, Hardware, Quirks
 from chapelle.netbox.writeback import Writer
 from chapelle.plan.scope import Scope, select
 from chapelle.run import prepare
+from chapelle.run.prepare import Scene
 from chapelle.run.writing import WRITERS
 from chapelle.settings import Settings
 
@@ -76,18 +78,30 @@ def stand(settings: Settings, scope: Scope, say: Say, statuses: Sequence[str] = 
         InputError: the scope, the quirks, the logins or NetBox's content are wrong.
         RefusedError: the logins are not private; or the lab needs root.
     """
-    known = quirks.read(settings.root / QUIRKS)
     scene = prepare.scene(settings, say)
     selection = select(scene.dc, scope, statuses) if statuses else select(scene.dc, scope)
     for device in selection.left_out:
         say(f"{device.name} is left out: its status is {device.status}")
     devices = {device.name or "": device for device in selection.devices}
+    return on_stand(settings, scene, devices, say)
+
+
+def on_stand(settings: Settings, scene: Scene, devices: Mapping[str, r.Device], say: Say) -> Stand:
+    """The BMCs of servers that are chosen already; with target lab, they are up.
+
+    Raises:
+        InputError: the quirks, the logins or NetBox's content are wrong.
+        RefusedError: the logins are not private; or the lab needs root.
+    """
+    known = quirks.read(settings.root / QUIRKS)
     placed = {name: device for name, device in devices.items() if device.oob_ip}
     if settings.target == "lab":
-        fleets.up(settings, scene.dc, placed, say)
+        kinds = notes.kinds(notes.read(settings))
+        backends = {name: QEMU for name in placed if kinds.get(name) == "qemu"}
+        fleets.up(settings, scene.dc, placed, say, backends=backends)
     return Stand(
         dc=scene.dc,
-        devices=devices,
+        devices=dict(devices),
         targets=_targets(settings, scene.dc, placed, known),
         unfit=tuple(
             Failure(host=name, message="NetBox has no out-of-band address (oob_ip) of it")

@@ -15,7 +15,7 @@ import msgspec
 
 from chapelle.drivers import ansible
 from chapelle.errors import ChapelleError, ExitCode, LockedError
-from chapelle.model.outcome import RunResult, StepResult
+from chapelle.model.outcome import DEPLOY_STEPS, RunResult, StepResult
 from chapelle.netbox.access import UnreachableError
 from chapelle.netbox.lock import Lock
 from chapelle.netbox.writeback import Writer
@@ -23,6 +23,8 @@ from chapelle.plan import rolling
 from chapelle.plan.batches import Batch
 from chapelle.plan.plan import Plan
 from chapelle.run import writing
+from chapelle.run.deploy.deploying import Deploying
+from chapelle.run.deploy.host import GATE
 from chapelle.run.interrupt import Interrupt
 from chapelle.run.recorder import Recorder
 from chapelle.run.steps import PREFLIGHT, WRITE_BACK, Follower, course, one_line
@@ -50,6 +52,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
     `statuses` are NetBox's now, by host. `directory` is the run's own and has the plan's snapshot
     in `snapshot.json`. Of a drift, `writer` and `lock` are None and nothing is changed anywhere.
+    `deploying` brings up the hosts of which nothing is there yet, if the plan has some.
     """
 
     settings: Settings
@@ -61,6 +64,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     writer: Writer | None = None
     lock: Lock | None = None
     max_failed: int = DEFAULT_MAX_FAILED
+    deploying: Deploying | None = None
 
 
 class Engine:
@@ -152,12 +156,36 @@ class Engine:
             return None
         kind = "canary" if batch.canary else "batch"
         self.recorder.say("batch-started", f"{kind} in {batch.domain}", batch=batch.number)
-        worked_on = self._play(batch, todo, known) if todo else []
+        bare = [name for name in todo if self._is_bare(name, known[name])]
+        brought = self._bring_up(bare, known)
+        ready = [name for name in todo if name not in bare or name in brought]
+        worked_on = [name for name in bare if name not in brought]
+        if ready and not (bare and self._must_stop()):
+            worked_on += self._play(batch, ready, known)
         stop = self._write_back([*unwritten, *worked_on]) or self._asked_to_stop()
         for name in [*unwritten, *todo]:
             self._count(name, self.recorder.host_finished(name))
         self.recorder.say("batch-finished", batch=batch.number)
         return stop or self._over_budget(batch)
+
+    def _is_bare(self, host: str, known: Mapping[str, StepResult]) -> bool:
+        """Whether nothing of ours runs on a host yet: its plan begins at the BMC."""
+        if self.work.deploying is None or GATE not in self.work.plan.by_name[host].steps:
+            return False
+        return not _done(known, DEPLOY_STEPS)
+
+    def _bring_up(
+        self, hosts: Sequence[str], known: Mapping[str, Mapping[str, StepResult]]
+    ) -> list[str]:
+        """Take hosts from no power to a system that answers; those that came through."""
+        if not hosts or self.work.deploying is None:
+            return []
+        self._check_lock()
+        self.recorder.begin(hosts, GATE)
+        staged = self._stage(hosts, GATE)
+        if not staged:
+            return []
+        return self.work.deploying.carry_out(staged, known, self.recorder, self._must_stop)
 
     def _play(
         self, batch: Batch, hosts: Sequence[str], known: Mapping[str, Mapping[str, StepResult]]
@@ -254,7 +282,7 @@ class Engine:
             name=host,
             device_id=self.work.plan.by_name[host].device_id,
             status=self.statuses[host],
-            work=tuple(steps[step] for step in self.course.steps if step in steps),
+            work=tuple(steps[step] for step in self._steps(host) if step in steps),
             facts=self.recorder.journal.facts(run, host),
             run=run,
             plan=self.work.plan.hash,
@@ -296,7 +324,7 @@ class Engine:
         if writer is None:
             return None
         self._check_lock()
-        entries = [entry for host in hosts if self._knowable((entry := self._entry(host)).work)]
+        entries = [entry for host in hosts if self._knowable(entry := self._entry(host))]
         self.recorder.begin([entry.name for entry in entries], WRITE_BACK)
         results = writing.at_once(lambda entry: writing.write(writer, entry), entries)
         for entry, result in results:
@@ -312,14 +340,18 @@ class Engine:
         why = f"{len(outages)} hosts could not be written back to NetBox: {_short(outages[0])}"
         return Stop(why=why, exit_code=ExitCode.FAILED)
 
-    def _knowable(self, work: Sequence[StepResult]) -> bool:
+    def _steps(self, host: str) -> tuple[str, ...]:
+        """All steps of a host but the last."""
+        return tuple(step for step in self.work.plan.by_name[host].steps if step != WRITE_BACK)
+
+    def _knowable(self, entry: writing.Entry) -> bool:
         """Whether there is an outcome to write: nothing is written about what nobody knows.
 
         A host that was left between two steps has none either.
         """
-        if any(step.outcome == "unknown" for step in work):
+        if any(step.outcome == "unknown" for step in entry.work):
             return False
-        return len(work) == len(self.course.steps) or writing.failed(tuple(work)) is not None
+        return len(entry.work) == len(self._steps(entry.name)) or bool(writing.failed(entry.work))
 
     def _now(self, host: str, status: str) -> None:
         if status != self.statuses[host]:

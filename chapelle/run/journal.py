@@ -20,6 +20,7 @@ from chapelle.model.outcome import (
     HostResult,
     RunResult,
     StepResult,
+    steps_for,
 )
 from chapelle.plan.plan import PlanHost
 
@@ -306,6 +307,7 @@ class Journal:
 
     def _host(self, run: str, row: sqlite3.Row, wanted: Sequence[str]) -> HostResult:
         steps = self.steps(run, row["host"])
+        wanted = steps_for(wanted, steps)
         return HostResult(
             host=row["host"],
             device_id=row["device_id"],

@@ -19,10 +19,12 @@ from chapelle.model.outcome import ROLLING_KINDS
 from chapelle.netbox import writeback
 from chapelle.plan import plan as plans
 from chapelle.plan import policy as policies
-from chapelle.plan.plan import Plan
+from chapelle.plan.plan import BARE_KINDS, Plan
 from chapelle.plan.policy import Policy
 from chapelle.plan.scope import Scope, select, workable_switches
 from chapelle.run import prepare, reach, resume
+from chapelle.run.deploy import ground as grounds
+from chapelle.run.deploy.deploying import Deploying
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
 from chapelle.run.fabric import push
 from chapelle.run.filing import folder_of, hold, journal_of, new_id, opened, record
@@ -90,6 +92,7 @@ def _plan(
     for device in selection.left_out:
         operator.say(f"{device.name} is left out: its status is {device.status}")
     prepare.require_sound(scene.dc, {device.id for device in selection.devices}, operator.say)
+    bare = [d for d in selection.devices if kind in BARE_KINDS or d.status == "planned"]
     return plans.build(
         scene.dc,
         scope,
@@ -98,6 +101,7 @@ def _plan(
         commit=scene.commit,
         kernel=reach.kernel(settings),
         policy=_policy(settings) if kind in ROLLING_KINDS else None,
+        ground=None if kind == "drift" else grounds.ground(settings, scene.dc, bare, operator.say),
     )
 
 
@@ -129,7 +133,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
             return _close(settings, left, scene, operator, journal=journal, folder=folder)
         _start_hosts(settings, scene, kept, order, operator)
         made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
-        _require_holds(settings, made, scene, left)
+        _require_holds(settings, made, scene, left, operator)
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
@@ -142,7 +146,8 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
             hold(settings, made, folder.run, operator.say) as held,
         ):
             scene = prepare.up_to_date(settings, scene, operator.say)
-            _require_holds(settings, made, scene, left)  # also now that nobody else may write
+            # Also now that nobody else may write.
+            _require_holds(settings, made, scene, left, operator)
             folder.fill(made, scene.dc.snapshot)
             if left:
                 journal.take_over(folder.run, process.own())
@@ -235,7 +240,9 @@ def _start_hosts(
     prepare.hosts(settings, scene.dc, names, operator.say)
 
 
-def _require_holds(settings: Settings, made: Plan, scene: Scene, left: Left | None) -> None:
+def _require_holds(
+    settings: Settings, made: Plan, scene: Scene, left: Left | None, operator: Operator
+) -> None:
     """Make sure that nothing has moved since the plan was made.
 
     Raises:
@@ -249,6 +256,7 @@ def _require_holds(settings: Settings, made: Plan, scene: Scene, left: Left | No
         kernel=reach.kernel(settings),
         only=left.hosts if left else None,
         own_statuses=left.own_statuses if left else None,
+        ground=grounds.of_plan(settings, scene.dc, made, operator.say),
     )
     if lines:
         again = f"invoke {made.kind} {made.scope}"
@@ -304,7 +312,7 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
     if order.scope is not None and order.kind == "provision":
         _tell_of_switches(scene, order.scope, operator)
     made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
-    _require_holds(settings, made, scene, None)
+    _require_holds(settings, made, scene, None, operator)
     operator.present(made)
     with (
         tempfile.TemporaryDirectory(prefix="chapelle-") as scratch,
@@ -340,6 +348,8 @@ def _carry_out(
 ) -> Done:
     steps = steps_of(made.kind, dry_run=not writing)
     took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
+    ground = grounds.of_plan(settings, scene.dc, made, operator.say) if writing else None
+    deploying = Deploying(settings, scene, ground, made, operator.say) if ground else None
     with operator.watch(made, took) as watch:
         work = Work(
             settings=settings,
@@ -348,6 +358,7 @@ def _carry_out(
             statuses=prepare.statuses(made, scene.dc),
             recorder=Recorder(journal, folder.run, steps, watch),
             interrupt=interrupt,
+            deploying=deploying,
             **writing,
         )
         result = Engine(work).run()

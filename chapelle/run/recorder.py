@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from chapelle.model.outcome import Event, RunResult, StepResult
+from chapelle.model.outcome import Event, RunResult, StepResult, steps_for
 from chapelle.run.journal import Journal
 from chapelle.run.journal import outcome as outcome_of
 
@@ -51,7 +51,7 @@ class Recorder:
     def host_finished(self, host: str) -> str:
         """Nothing more is done on a host in this run; its outcome is returned."""
         steps = self.journal.steps(self.run, host)
-        outcome = outcome_of(steps, self.steps)
+        outcome = outcome_of(steps, steps_for(self.steps, steps))
         messages = [step.message for step in steps.values() if step.outcome == outcome]
         self._watch(
             Event(

@@ -45,7 +45,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 def staged_first(status: str) -> bool:
     """Whether a server with this status becomes `staged` before it is worked on."""
-    return status != STAGED and STAGED in TRANSITIONS[status]
+    return status not in {STAGED, "active"} and STAGED in TRANSITIONS[status]
 
 
 def failed(work: tuple[StepResult, ...]) -> StepResult | None:

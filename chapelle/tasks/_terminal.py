@@ -90,7 +90,8 @@ class Terminal:
     def watch(self, plan: Plan, took: float | None) -> Iterator[Watcher]:
         """Show a run as it happens; `took` is how many seconds such a run took before, if known."""
         racks = {host.name: host.rack for host in plan.hosts}
-        steps = _SHOWN.get(plan.kind, plan.hosts[0].steps)
+        longest = max((host.steps for host in plan.hosts), key=len)
+        steps = _SHOWN.get(plan.kind, longest)
         mode = live.choose_mode(json=self.json)
         with live.display(mode, racks, steps=steps, expected_seconds=took) as watcher:
             yield watcher

@@ -401,7 +401,7 @@ def order(
 ) -> deploy.Order:
     """The order for the machine."""
     ca.ensure(settings)
-    key = ca.HostSigner(settings).new([HOST])
+    key = ca.HostSigner(ca.folder(settings)).new([HOST])
     stored = image.manifest.files[TAR]
     network = "[Match]\nName=eno1\n[Network]\nAddress=" + ADDRESS + "\nGateway=10.0.2.2\n"
     actions: dict[str, deploy.Action] = {
@@ -433,7 +433,7 @@ def order(
                 private=key.private.decode(), public=key.public.decode(),
                 certificate=key.certificate.decode(),
             ),),
-            user_authority=ca.HostSigner(settings).user_authority.decode(),
+            user_authority=ca.HostSigner(ca.folder(settings)).user_authority.decode(),
             files=(deploy.File(path=NETWORK_FILE, content=network),),
         ),
         network=deploy.BootNetwork(mac=MACS["eno1"], address=ADDRESS, gateway=HERE),

@@ -115,7 +115,7 @@ def _start(settings: Settings, groups: cgroup.Tree) -> Node:
         rack="R01",
     )
     groups.make()
-    node.prepare(settings, one, root, ca.HostSigner(settings))
+    node.prepare(settings, one, root, ca.HostSigner(ca.folder(settings)))
     first = _FIRST.format(version=_version(root))
     _install(node.folder(settings) / NAME / "layer", first)
     with wires.Hub(ca.namespace_path(settings)) as hub:

@@ -45,7 +45,7 @@ def test_a_damaged_certificate_is_replaced(tmp_path) -> None:
 def test_a_host_certificate_names_all_ways_to_the_host(tmp_path) -> None:
     lab = settings(tmp_path)
     ca.ensure(lab)
-    key = ca.HostSigner(lab).new(["a", "a.example", "192.0.2.1"])
+    key = ca.HostSigner(ca.folder(lab)).new(["a", "a.example", "192.0.2.1"])
     path = tmp_path / "key-cert.pub"
     path.write_bytes(key.certificate)
     text = listing(path)

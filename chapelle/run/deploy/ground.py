@@ -1,0 +1,85 @@
+"""What orders are made of beside NetBox, brought together: files, images, keys."""
+
+from collections.abc import Iterable
+
+from chapelle import lab
+from chapelle.drivers import image
+from chapelle.drivers.bmc import quirks
+from chapelle.drivers.image import Built, ramdisk, root
+from chapelle.lab import spec
+from chapelle.model import records as r
+from chapelle.model.boot import BootFile
+from chapelle.model.datacentre import Datacentre
+from chapelle.model.hardware import QUIRKS
+from chapelle.model.outcome import DEPLOY_STEPS
+from chapelle.plan import storage
+from chapelle.plan.deploy import policy
+from chapelle.plan.deploy.order import Ground
+from chapelle.plan.plan import Plan
+from chapelle.run.deploy import site
+from chapelle.run.prepare import Say
+from chapelle.settings import Settings
+
+_STORAGE = "inventory/storage.yml"
+
+
+def ground(
+    settings: Settings, dc: Datacentre, devices: Iterable[r.Device], say: Say
+) -> Ground | None:
+    """What servers are made of that are begun at their BMC; None if none of these can be.
+
+    In the lab that are its machines with firmware and disks; on a site all, when it says from where
+    they are brought up. Images that the cache does not have are made.
+
+    Arguments:
+        settings: this installation.
+        dc: the datacentre.
+        devices: the servers in question.
+        say: told of what takes long.
+
+    Raises:
+        InputError: a file has mistakes, or says too little.
+        ChapelleError: an image cannot be made.
+    """
+    names = {device.name or "" for device in devices if device.oob_ip}
+    if settings.target == "lab":
+        names &= site.machines(settings)
+    elif settings.deploy is None:
+        return None
+    if not names:
+        return None
+    said = policy.read(settings.root / policy.FILE)
+    job = image.job(settings, say)
+    system, booted = root.ensure(job), ramdisk.ensure(job)
+    known = lab.read(settings) if settings.target == "lab" else None
+    servers = spec.services(dc).tang if known else ()
+    return Ground(
+        hosts=frozenset(names),
+        policy=said,
+        storage=storage.read(settings.root / _STORAGE),
+        quirks=quirks.read(settings.root / QUIRKS),
+        thumbprints=site.thumbprints(settings, said.encryption.thumbprints, servers),
+        root=_file(system, root.TAR),
+        root_size=system.manifest.files[root.TAR].size,
+        kernel=_file(booted, ramdisk.KERNEL),
+        initrd=_file(booted, ramdisk.INITRAMFS),
+        user_authority=site.signer(settings).user_authority.decode(),
+        # Machines of the lab are plugged into its hub, which no switch speaks through.
+        lldp_seconds=0 if known else 35,
+    )
+
+
+def of_plan(settings: Settings, dc: Datacentre, plan: Plan, say: Say) -> Ground | None:
+    """What the hosts of a plan are made of that it begins at their BMC; None if there are none.
+
+    Raises:
+        InputError: a file has mistakes, or says too little.
+        ChapelleError: an image cannot be made.
+    """
+    bare = [host.name for host in plan.hosts if DEPLOY_STEPS[0] in host.steps]
+    known = [dc.devices_by_name[name] for name in bare if name in dc.devices_by_name]
+    return ground(settings, dc, known, say) if known else None
+
+
+def _file(built: Built, name: str) -> BootFile:
+    return BootFile(path=built.file(name), sha256=built.manifest.files[name].sha256)
