@@ -5,12 +5,17 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TextIO
 
+from chapelle.model.outcome import DEPLOY_STEPS
 from chapelle.plan.plan import Plan, PlanHost
 from chapelle.report.text import Page, host_names, plural, target_name
+
+# Of a planned server that begins at its BMC.
+BARE = "planned, from nothing"
 
 # What a run of kind provision does to a host, by the host's status in NetBox (see model.status).
 _WILL_HAPPEN = {
     "planned": "configured for the first time, verified, then active",
+    BARE: "begun at the BMC: installed from the network, configured, verified, then active",
     "staged": "left half done by an earlier run: configured, verified, then active",
     "failed": "tried again: configured, verified, then active",
     "active": "in service: compared, changed only where it differs, verified",
@@ -18,6 +23,9 @@ _WILL_HAPPEN = {
 
 # Where the status makes no difference.
 _SAME_FOR_ALL = {
+    "rebuild": "taken out of service; system disks written anew and data disks kept; configured, "
+    "verified, then active",
+    "retire": "erased, all disks of it, for good; certified; then decommissioning",
     "drift": "compared and verified, nothing changed",
     "reboot": "drained, restarted, verified, restored",
     "patch": "drained, upgraded, restarted if that needs it, verified, restored",
@@ -56,10 +64,15 @@ def _print_what_happens(page: Page, plan: Plan) -> None:
     if plan.kind in _SAME_FOR_ALL:
         page.line(f"  {plural(len(plan.hosts), 'server')}: {_SAME_FOR_ALL[plan.kind]}")
     else:
-        for status, count in sorted(Counter(host.status for host in plan.hosts).items()):
+        for status, count in sorted(Counter(map(_state, plan.hosts)).items()):
             doing = _WILL_HAPPEN.get(status, "no run touches this status")
             page.paragraph(f"  {count} {status}: {doing}", indent="    ")
     page.line(f"  each: {', '.join(_steps(plan.hosts))}")
+
+
+def _state(host: PlanHost) -> str:
+    """The host's status, and whether nothing of ours is on it yet."""
+    return BARE if DEPLOY_STEPS[0] in host.steps else host.status
 
 
 def _steps(hosts: Iterable[PlanHost]) -> list[str]:

@@ -35,7 +35,11 @@ DEFAULT_MAX_FAILED = 2
 
 # What was done to a host when all went well, for NetBox's journal.
 _CONFIGURED = "configured and verified"
-_WORDS = {"reboot": "restarted and verified", "patch": "patched and verified"}
+_WORDS = {
+    "reboot": "restarted and verified",
+    "patch": "patched and verified",
+    "rebuild": "rebuilt, configured and verified",
+}
 
 _LOST = ("failed", "unreachable", "unknown")
 
@@ -288,6 +292,7 @@ class Engine:
             plan=self.work.plan.hash,
             commit=self.work.plan.commit,
             words=_WORDS.get(self.work.plan.kind, _CONFIGURED),
+            anew=self.work.plan.kind == "rebuild",
             asked=asked.started if asked else None,
         )
 

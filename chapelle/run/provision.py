@@ -16,6 +16,7 @@ import msgspec
 from chapelle import process
 from chapelle.errors import ExitCode, HostsFailedError, InputError, RefusedError
 from chapelle.model.outcome import ROLLING_KINDS
+from chapelle.model.status import IN_SERVICE
 from chapelle.netbox import writeback
 from chapelle.plan import plan as plans
 from chapelle.plan import policy as policies
@@ -41,7 +42,7 @@ from chapelle.settings import Settings
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to work on: exactly one of a scope, a plan's file, and a run to be gone on with.
 
-    `kind` is provision, reboot or patch.
+    `kind` is provision, rebuild, reboot or patch. `active`: servers in service may be rebuilt.
     """
 
     kind: str = "provision"
@@ -49,6 +50,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     plan: Path | None = None
     resume: str | None = None
     max_failed: int = DEFAULT_MAX_FAILED
+    active: bool = False
 
 
 # -- plan -----------------------------------------------------------------------------------------
@@ -93,6 +95,9 @@ def _plan(
         operator.say(f"{device.name} is left out: its status is {device.status}")
     prepare.require_sound(scene.dc, {device.id for device in selection.devices}, operator.say)
     bare = [d for d in selection.devices if kind in BARE_KINDS or d.status == "planned"]
+    ground = None if kind == "drift" else grounds.ground(settings, scene.dc, bare, operator.say)
+    if kind in BARE_KINDS:
+        grounds.require_all(settings, bare, ground)
     return plans.build(
         scene.dc,
         scope,
@@ -101,7 +106,7 @@ def _plan(
         commit=scene.commit,
         kernel=reach.kernel(settings),
         policy=_policy(settings) if kind in ROLLING_KINDS else None,
-        ground=None if kind == "drift" else grounds.ground(settings, scene.dc, bare, operator.say),
+        ground=ground,
     )
 
 
@@ -134,6 +139,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
         _start_hosts(settings, scene, kept, order, operator)
         made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
         _require_holds(settings, made, scene, left, operator)
+        require_may_go(made, active=order.active or left is not None)
         if left:
             _tell_left(left, operator)
         operator.confirm(made)
@@ -271,6 +277,23 @@ def _require_holds(
         )
 
 
+def require_may_go(made: Plan, *, active: bool) -> None:
+    """Make sure that no server in service is written anew unless that was said.
+
+    Raises:
+        RefusedError: there are some; they are named.
+    """
+    names = [host.name for host in made.hosts if host.status in IN_SERVICE]
+    if made.kind in BARE_KINDS and names and not active:
+        raise RefusedError(
+            f"Servers in service would lose their system ({made.kind}); nothing was done.",
+            where=", ".join(names[:10]),
+            expected="servers that are not active, or the argument --active",
+            found=f"{len(names)} active",
+            remedy="see that nobody needs them, then say --active",
+        )
+
+
 def _tell_left(left: Left, operator: Operator) -> None:
     done = len(left.plan.hosts) - len(left.hosts)
     operator.say(f"{done} of {len(left.plan.hosts)} hosts are done and are not touched again")
@@ -314,6 +337,7 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
     made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
     _require_holds(settings, made, scene, None, operator)
     operator.present(made)
+    require_may_go(made, active=order.active)
     with (
         tempfile.TemporaryDirectory(prefix="chapelle-") as scratch,
         closing(Journal(Path(scratch) / "journal.sqlite")) as journal,

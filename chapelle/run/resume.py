@@ -26,6 +26,8 @@ _REMEDIES = {
     "reboot": "invoke reboot --resume={run}",
     "patch": "invoke patch --resume={run}",
     "provision": "invoke provision --resume={run}",
+    "rebuild": "invoke rebuild --resume={run}",
+    "retire": "invoke retire --resume={run}",
     "push": "invoke fabric.push --resume={run}",
     "revert": "invoke fabric.push --resume={run}",
     "drift": "look again: invoke drift {record.scope}",

@@ -14,7 +14,14 @@ import msgspec
 
 from chapelle.drivers.ansible import Ending, TaskEvent
 from chapelle.errors import ChapelleError
-from chapelle.model.outcome import ROLLING_KINDS, STEPS_OF, Change, Difference, StepResult
+from chapelle.model.outcome import (
+    DEPLOY_STEPS,
+    ROLLING_KINDS,
+    STEPS_OF,
+    Change,
+    Difference,
+    StepResult,
+)
 from chapelle.run.recorder import Recorder
 
 PREFLIGHT, CONFIGURE, VERIFY, REBOOT = ("preflight", "configure", "verify", "reboot")
@@ -50,7 +57,8 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 def course(kind: str) -> Course:
     """How a run of that kind goes."""
-    steps = tuple(step for step in STEPS_OF[kind] if step != WRITE_BACK)
+    others = {WRITE_BACK, *DEPLOY_STEPS}
+    steps = tuple(step for step in STEPS_OF[kind] if step not in others)
     if kind in ROLLING_KINDS:
         return Course(steps=steps, playbook=kind, later="restart", again=REBOOT)
     return Course(steps=steps, playbook="provision", later="verify", again=VERIFY)

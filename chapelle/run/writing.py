@@ -28,7 +28,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `status` is what NetBox says now, `work` the steps before write-back, `run` the run's id, and
     `plan` and `commit` what was done there. `facts` were read on the server. `words` say what was
     done to it when all went well. `asked` is when it was first tried to write this, if it was
-    (seconds since the epoch): it may be in NetBox already.
+    (seconds since the epoch): it may be in NetBox already. A server that
+    is made `anew` is out of service from the beginning.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     plan: str
     commit: str
     words: str = "configured and verified"
+    anew: bool = False
     asked: float | None = None
 
 
@@ -71,7 +73,7 @@ def stage(writer: Writer, entry: Entry) -> str:
     Raises:
         ChapelleError: NetBox says something else of the server now, or cannot be reached.
     """
-    if not staged_first(entry.status):
+    if not staged_first(entry.status) and not (entry.anew and entry.status != STAGED):
         return entry.status
     writer.set_status(entry.device_id, entry.name, entry.status, STAGED)
     return STAGED

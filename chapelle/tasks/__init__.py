@@ -3,6 +3,7 @@
 from invoke import Collection
 
 from chapelle.tasks import (
+    bare,
     bmc,
     capacity,
     check,
@@ -44,4 +45,5 @@ def namespace() -> Collection:
     top.add_task(capacity.capacity)
     top.add_task(rolling.reboot)
     top.add_task(rolling.patch)
+    top.add_task(bare.rebuild)
     return top

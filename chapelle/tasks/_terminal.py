@@ -18,6 +18,8 @@ _PUSH_SHOWN = ("diff", "apply", "post-check", "persist", "write-back")
 _SHOWN = {
     "push": _PUSH_SHOWN,
     "revert": _PUSH_SHOWN,
+    "rebuild": ("boot", "install", "configure", "verify"),
+    "retire": ("gate", "erase", "certify", "write-back"),
     "reboot": ("drain", "reboot", "verify", "write-back"),
     "patch": ("patch", "reboot", "verify", "write-back"),
 }
@@ -26,6 +28,8 @@ _SHOWN = {
 # What becomes of the servers of a plan.
 _DONE_TO = {
     "provision": "configured",
+    "rebuild": "taken out of service and installed again (their data disks are kept)",
+    "retire": "ERASED, with all their data, for good",
     "reboot": "taken out of service and restarted",
     "patch": "taken out of service, upgraded, and restarted where that needs it",
 }

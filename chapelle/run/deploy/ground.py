@@ -6,6 +6,7 @@ from chapelle import lab
 from chapelle.drivers import image
 from chapelle.drivers.bmc import quirks
 from chapelle.drivers.image import Built, ramdisk, root
+from chapelle.errors import InputError
 from chapelle.lab import spec
 from chapelle.model import records as r
 from chapelle.model.boot import BootFile
@@ -66,6 +67,29 @@ def ground(
         user_authority=site.signer(settings).user_authority.decode(),
         # Machines of the lab are plugged into its hub, which no switch speaks through.
         lldp_seconds=0 if known else 35,
+    )
+
+
+def require_all(settings: Settings, devices: Iterable[r.Device], found: Ground | None) -> None:
+    """Make sure that each of these servers can be begun at its BMC.
+
+    Raises:
+        InputError: some cannot; they are named.
+    """
+    hosts = found.hosts if found else frozenset()
+    names = sorted((device.name or "") for device in devices if device.name not in hosts)
+    if not names:
+        return
+    lab_says = "machines of the lab, with firmware and disks, and an address of their BMC in NetBox"
+    site_says = f"an address of their BMC in NetBox, and a file that {site.VARIABLE} names"
+    raise InputError(
+        "Servers cannot be booted from the network, so nothing can be done to their disks.",
+        where=", ".join(names[:10]),
+        expected=lab_says if settings.target == "lab" else site_says,
+        found=f"{len(names)} others",
+        remedy=f"invoke lab.up --machines={names[0]}"
+        if settings.target == "lab"
+        else "docs/bare-metal.md",
     )
 
 

@@ -1,0 +1,122 @@
+"""A lab with one machine, and all that brings it up: without NetBox, from the reference design."""
+
+import shutil
+import time
+from collections.abc import Sequence
+
+import msgspec
+import reference
+
+from chapelle import lab
+from chapelle.lab import power, qemu, tang
+from chapelle.model import records as r
+from chapelle.model.datacentre import Datacentre
+from chapelle.model.outcome import StepResult
+from chapelle.model.records import Content
+from chapelle.model.snapshot import Snapshot
+from chapelle.netbox import changes
+from chapelle.plan import plan as plans
+from chapelle.plan import scope as scopes
+from chapelle.plan.plan import Plan
+from chapelle.run import reach
+from chapelle.run.deploy import ground as grounds
+from chapelle.run.deploy.deploying import Deploying
+from chapelle.run.filing import record
+from chapelle.run.journal import Journal, steps_of
+from chapelle.run.prepare import Scene
+from chapelle.run.recorder import Recorder
+from chapelle.settings import Settings
+
+HOST = "compute-a2-01"
+# Disks as small as an installation allows: what is erased is read and written in full.
+OS_GB, DATA_GB = 6, 1
+DATA_SERIAL = "DATA-A2-01"
+
+
+def missing() -> str:
+    """What this machine lacks for it."""
+    lacking = {**qemu.missing(), **tang.missing()}
+    names = ("dnsmasq", "mmdebstrap", "sgdisk")
+    return ", ".join([*lacking, *(name for name in names[:2] if not shutil.which(name))])
+
+
+def content(status: str = "planned") -> Content:
+    """The reference datacentre, in which the host has small disks, one of them for data."""
+    whole = reference.content()
+    host = next(d for d in whole.devices if d.name == HOST)
+    items: list[r.InventoryItem] = []
+    for item in whole.inventory_items:
+        if item.device == host.id and item.custom_fields.get("disk_purpose") == "os":
+            fields = {**item.custom_fields, "disk_size_gb": OS_GB}
+            items.append(msgspec.structs.replace(item, custom_fields=fields))
+        else:
+            items.append(item)
+    first = next(i for i in items if i.device == host.id)
+    items.append(
+        msgspec.structs.replace(
+            first,
+            id=max(i.id for i in items) + 1,
+            name="disk-data-01",
+            serial=DATA_SERIAL,
+            custom_fields={"disk_purpose": "data", "disk_size_gb": DATA_GB},
+        )
+    )
+    role = next(role.id for role in whole.device_roles if role.slug == "storage")
+    devices = tuple(
+        msgspec.structs.replace(d, status=status, role=role) if d.id == host.id else d
+        for d in whole.devices
+    )
+    return msgspec.structs.replace(whole, inventory_items=tuple(items), devices=devices)
+
+
+class Site:
+    """The lab, and runs of bare metal in it.
+
+    Arguments:
+        settings: whose lab.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.power = power.Power(settings)
+        self.journal = Journal(settings.state / "journal.sqlite")
+        self.said: list[str] = []
+        lab.up(settings, Datacentre(Snapshot(content())), [HOST], kinds={HOST: "qemu"})
+
+    def plan(self, kind: str, status: str) -> tuple[Plan, Scene]:
+        dc = Datacentre(Snapshot(content(status)))
+        scene = Scene(dc=dc, netbox_url="", commit="c0ffee", mark=changes.Mark())
+        made = plans.build(
+            dc, scopes.parse(limit=HOST), kind=kind, target="lab", commit="c0ffee",
+            kernel=reach.kernel(self.settings),
+            ground=grounds.ground(self.settings, dc, [dc.device(HOST)], self.said.append),
+        )  # fmt: skip
+        return made, scene
+
+    def carry_out(
+        self, kind: str, status: str, run: str, known: dict[str, StepResult] | None = None
+    ) -> tuple[list[str], dict[str, StepResult]]:
+        """Take the host through the steps of bare metal; who came through, and its steps."""
+        made, scene = self.plan(kind, status)
+        ground = grounds.of_plan(self.settings, scene.dc, made, self.said.append)
+        assert ground is not None
+        if known is None:
+            self.journal.open_run(record(run, made), made.hosts)
+        recorder = Recorder(
+            self.journal, run, steps_of(kind, dry_run=False), lambda e: self.say(e.host, e.message)
+        )
+        recorder.begin([HOST], "gate")
+        deploying = Deploying(self.settings, scene, ground, made, self.said.append)
+        came = deploying.carry_out([HOST], {HOST: known or {}}, recorder, lambda: False)
+        return came, self.journal.steps(run, HOST)
+
+    def say(self, *words: str) -> None:
+        self.said.append(" ".join(words))
+        print(f"{time.strftime('%T')} {' '.join(words)}", flush=True)
+
+    def console(self) -> str:
+        return power.console(self.settings, HOST).read_text(errors="replace")[-3000:]
+
+
+def outcomes(steps: dict[str, StepResult], names: Sequence[str]) -> dict[str, str]:
+    return {name: steps[name].outcome for name in names if name in steps}
