@@ -12,7 +12,7 @@
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
 | `CHAPELLE_BMC_CA` | PEM file of who signs BMCs' certificates, for target `site` | |
 | `CHAPELLE_BMC_LOGINS` | YAML file, mode 0600, of logins to BMCs, for target `site` | |
-| `CHAPELLE_DEPLOY` | YAML file: where servers are brought up from, for target `site` | |
+| `CHAPELLE_DEPLOY` | YAML file: authorities and keys for bare metal, for target `site` | |
 | `NETBOX_URL` | an existing NetBox, with the four tokens below | ours |
 | `NETBOX_TOKEN`, `NETBOX_TOKEN_RO` | for a run's own notes; for reading | |
 | `NETBOX_TOKEN_TENANCY`, `NETBOX_TOKEN_SEED` | for tenants coming and going; for the design | |

@@ -64,7 +64,7 @@ def plan(settings: Settings, scope: Scope, operator: Operator, kind: str = "prov
     """
     scene = prepare.scene(settings, operator.say)
     _tell_of_switches(scene, scope, operator)
-    return _plan(settings, scene, scope, operator, kind)
+    return _plan(settings, scene, scope, operator, kind, make=False)
 
 
 def _tell_of_switches(scene: Scene, scope: Scope, operator: Operator) -> None:
@@ -88,14 +88,24 @@ def _brings_up_switches(scene: Scene, order: Order) -> bool:
 
 
 def _plan(
-    settings: Settings, scene: Scene, scope: Scope, operator: Operator, kind: str = "provision"
+    settings: Settings,
+    scene: Scene,
+    scope: Scope,
+    operator: Operator,
+    kind: str = "provision",
+    *,
+    make: bool,
 ) -> Plan:
     selection = select(scene.dc, scope, plans.statuses_of(kind))
     for device in selection.left_out:
         operator.say(f"{device.name} is left out: its status is {device.status}")
     prepare.require_sound(scene.dc, {device.id for device in selection.devices}, operator.say)
     bare = [d for d in selection.devices if kind in BARE_KINDS or d.status == "planned"]
-    ground = None if kind == "drift" else grounds.ground(settings, scene.dc, bare, operator.say)
+    ground = (
+        None
+        if kind == "drift"
+        else grounds.ground(settings, scene.dc, bare, operator.say, make=make)
+    )
     if kind in BARE_KINDS:
         grounds.require_all(settings, bare, ground)
     return plans.build(
@@ -137,7 +147,7 @@ def provision(settings: Settings, order: Order, operator: Operator) -> Done:
             operator.say(f"run {folder.run}: nothing is left to do")
             return _close(settings, left, scene, operator, journal=journal, folder=folder)
         _start_hosts(settings, scene, kept, order, operator)
-        made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
+        made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind, make=True)
         _require_holds(settings, made, scene, left, operator)
         require_may_go(made, active=order.active or left is not None)
         if left:
@@ -247,7 +257,13 @@ def _start_hosts(
 
 
 def _require_holds(
-    settings: Settings, made: Plan, scene: Scene, left: Left | None, operator: Operator
+    settings: Settings,
+    made: Plan,
+    scene: Scene,
+    left: Left | None,
+    operator: Operator,
+    *,
+    make: bool = True,
 ) -> None:
     """Make sure that nothing has moved since the plan was made.
 
@@ -262,7 +278,7 @@ def _require_holds(
         kernel=reach.kernel(settings),
         only=left.hosts if left else None,
         own_statuses=left.own_statuses if left else None,
-        ground=grounds.of_plan(settings, scene.dc, made, operator.say),
+        ground=grounds.of_plan(settings, scene.dc, made, operator.say, make=make),
     )
     if lines:
         again = f"invoke {made.kind} {made.scope}"
@@ -312,7 +328,7 @@ def drift(settings: Settings, scene: Scene, scope: Scope, operator: Operator) ->
     Raises:
         InputError: the scope means nothing, or NetBox's content makes servers unfit for a run.
     """
-    made = _plan(settings, scene, scope, operator, "drift")
+    made = _plan(settings, scene, scope, operator, "drift", make=False)
     folder = folder_of(settings, new_id())
     with closing(journal_of(settings)) as journal, interruptible(operator.say) as interrupt:
         folder.fill(made, scene.dc.snapshot)
@@ -334,8 +350,8 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
     scene = prepare.scene(settings, operator.say)
     if order.scope is not None and order.kind == "provision":
         _tell_of_switches(scene, order.scope, operator)
-    made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind)
-    _require_holds(settings, made, scene, None, operator)
+    made = kept or _plan(settings, scene, _given(order.scope), operator, order.kind, make=False)
+    _require_holds(settings, made, scene, None, operator, make=False)
     operator.present(made)
     require_may_go(made, active=order.active)
     with (
@@ -372,7 +388,7 @@ def _carry_out(
 ) -> Done:
     steps = steps_of(made.kind, dry_run=not writing)
     took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
-    ground = grounds.of_plan(settings, scene.dc, made, operator.say) if writing else None
+    ground = grounds.of_plan(settings, scene.dc, made, operator.say, make=True) if writing else None
     deploying = Deploying(settings, scene, ground, made, operator.say) if ground else None
     with operator.watch(made, took) as watch:
         work = Work(

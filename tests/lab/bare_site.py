@@ -85,11 +85,12 @@ class Site:
 
     def plan(self, kind: str, status: str) -> tuple[Plan, Scene]:
         dc = Datacentre(Snapshot(content(status)))
-        scene = Scene(dc=dc, netbox_url="", commit="c0ffee", mark=changes.Mark())
+        scene = Scene(dc=dc, netbox_url="", commit="c0ffee", mark=changes.Mark(ids=frozenset(), lowest=0, newest=""))
+        said, host = self.said.append, dc.device(HOST)
         made = plans.build(
             dc, scopes.parse(limit=HOST), kind=kind, target="lab", commit="c0ffee",
             kernel=reach.kernel(self.settings),
-            ground=grounds.ground(self.settings, dc, [dc.device(HOST)], self.said.append),
+            ground=grounds.ground(self.settings, dc, [host], said, make=True),
         )  # fmt: skip
         return made, scene
 
@@ -98,7 +99,7 @@ class Site:
     ) -> tuple[list[str], dict[str, StepResult]]:
         """Take the host through the steps of bare metal; who came through, and its steps."""
         made, scene = self.plan(kind, status)
-        ground = grounds.of_plan(self.settings, scene.dc, made, self.said.append)
+        ground = grounds.of_plan(self.settings, scene.dc, made, self.said.append, make=True)
         assert ground is not None
         if known is None:
             self.journal.open_run(record(run, made), made.hosts)

@@ -12,6 +12,7 @@ from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.order import Ground
 from chapelle.plan.plan import Plan
 from chapelle.run import bmc, reach
+from chapelle.run import boot as boot_place
 from chapelle.run.deploy import site
 from chapelle.run.deploy.clerk import Clerk
 from chapelle.run.deploy.contact import Contact
@@ -73,7 +74,7 @@ class Deploying:
             stand = bmc.on_stand(self._settings, self._scene, devices, self._say)
             machines = [self._machine(stand, devices[name], known.get(name, {})) for name in hosts]
             service = BootService(
-                site.place(self._settings, hosts), self._names(), self._tell(clerk)
+                boot_place.place(self._settings, self._scene.dc), self._names(), self._tell(clerk)
             )
             signer, escrow = site.signer(self._settings), Escrow(self._settings)
             service.__enter__()

@@ -1,12 +1,13 @@
 """What orders are made of beside NetBox, brought together: files, images, keys."""
 
 from collections.abc import Iterable
+from types import ModuleType
 
 from chapelle import lab
 from chapelle.drivers import image
 from chapelle.drivers.bmc import quirks
 from chapelle.drivers.image import Built, ramdisk, root
-from chapelle.errors import InputError
+from chapelle.errors import InputError, RefusedError
 from chapelle.lab import spec
 from chapelle.model import records as r
 from chapelle.model.boot import BootFile
@@ -25,21 +26,23 @@ _STORAGE = "inventory/storage.yml"
 
 
 def ground(
-    settings: Settings, dc: Datacentre, devices: Iterable[r.Device], say: Say
+    settings: Settings, dc: Datacentre, devices: Iterable[r.Device], say: Say, *, make: bool
 ) -> Ground | None:
     """What servers are made of that are begun at their BMC; None if none of these can be.
 
     In the lab that are its machines with firmware and disks; on a site all, when it says from where
-    they are brought up. Images that the cache does not have are made.
+    they are brought up.
 
     Arguments:
         settings: this installation.
         dc: the datacentre.
         devices: the servers in question.
         say: told of what takes long.
+        make: images that the cache does not have are made.
 
     Raises:
         InputError: a file has mistakes, or says too little.
+        RefusedError: there is no image, and none is to be made.
         ChapelleError: an image cannot be made.
     """
     names = {device.name or "" for device in devices if device.oob_ip}
@@ -51,7 +54,7 @@ def ground(
         return None
     said = policy.read(settings.root / policy.FILE)
     job = image.job(settings, say)
-    system, booted = root.ensure(job), ramdisk.ensure(job)
+    system, booted = (_image(job, kind, make=make) for kind in (root, ramdisk))
     known = lab.read(settings) if settings.target == "lab" else None
     servers = spec.services(dc).tang if known else ()
     return Ground(
@@ -93,16 +96,32 @@ def require_all(settings: Settings, devices: Iterable[r.Device], found: Ground |
     )
 
 
-def of_plan(settings: Settings, dc: Datacentre, plan: Plan, say: Say) -> Ground | None:
+def of_plan(
+    settings: Settings, dc: Datacentre, plan: Plan, say: Say, *, make: bool
+) -> Ground | None:
     """What the hosts of a plan are made of that it begins at their BMC; None if there are none.
 
     Raises:
         InputError: a file has mistakes, or says too little.
+        RefusedError: there is no image, and none is to be made.
         ChapelleError: an image cannot be made.
     """
     bare = [host.name for host in plan.hosts if DEPLOY_STEPS[0] in host.steps]
     known = [dc.devices_by_name[name] for name in bare if name in dc.devices_by_name]
-    return ground(settings, dc, known, say) if known else None
+    return ground(settings, dc, known, say, make=make) if known else None
+
+
+def _image(job: image.Job, kind: ModuleType, *, make: bool) -> Built:
+    found: Built | None = kind.ensure(job) if make else kind.known(job)
+    if found is None:
+        raise RefusedError(
+            "There is no image that servers could be installed from, and a plan makes none.",
+            where=str(job.settings.cache / "images"),
+            expected=f"{kind.WHAT} of inventory/image.yml",
+            found="none",
+            remedy="invoke image.build",
+        )
+    return found
 
 
 def _file(built: Built, name: str) -> BootFile:

@@ -21,7 +21,7 @@ from chapelle.model.hardware import Model
 from chapelle.model.outcome import StepResult
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.order import Ground
-from chapelle.run import bmc
+from chapelle.run import bmc, bmc_change
 from chapelle.run.deploy.clerk import Clerk, StoppedError
 from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.escrow import PASSPHRASE, Escrow
@@ -129,12 +129,12 @@ class HostWork:
     def _gate(self) -> None:
         """It is the machine that NetBox means, as its BMC sees it."""
         with self._step(GATE, begun=True):
-            self._by_bmc(lambda each: bmc.require_meant(self._machine.stand, each))
+            self._by_bmc(lambda each: bmc_change.require_meant(self._machine.stand, each))
 
     def _settings(self) -> None:
         """Its firmware is set as its model wants it, by reading it back."""
         with self._step(SETTINGS) as step:
-            changes = self._one(bmc.settle(self._machine.stand, lambda _done, _all: None))
+            changes = self._one(bmc_change.settle(self._machine.stand, lambda _done, _all: None))
             if changes:
                 step.outcome = "changed"
                 step.message = ", ".join(f"{each.setting} {each.wanted}" for each in changes)

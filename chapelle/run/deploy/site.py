@@ -1,4 +1,4 @@
-"""Where bare metal is brought up from: the boot service's place, authorities, and recipients.
+"""Who vouches for bare metal, and for whom its secrets are kept: authorities and recipients.
 
 The lab has all of it beside its nodes. A site says it in the file that CHAPELLE_DEPLOY names.
 """
@@ -11,39 +11,25 @@ from typing import Annotated
 import msgspec
 
 from chapelle import lab, strict
-from chapelle.drivers.boot import Place
 from chapelle.errors import InputError
-from chapelle.lab import ca, tang, wires
+from chapelle.lab import ca, tang
 from chapelle.settings import Settings
 from chapelle.strict.problems import ProblemsError
 
 VARIABLE = "CHAPELLE_DEPLOY"
 
-_Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _Recipient = Annotated[str, msgspec.Meta(pattern=r"^age1[a-z0-9]{58}$")]
-
-
-class BootPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the boot service answers: our address, our links, and the prefixes that are served."""
-
-    address: str
-    interfaces: tuple[str, ...]
-    networks: tuple[str, ...]
-    http_port: _Port = 8080
-    https_port: _Port = 8443
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """The file that CHAPELLE_DEPLOY names.
 
     Arguments:
-        boot: where the boot service answers.
         authorities: the directory of `ca_host`, which signs host keys, and of `ca_user.pub`.
         recipients: the operators' age keys, for which secrets are kept.
         identity: the file of an age identity, with which kept secrets are opened.
     """
 
-    boot: BootPlace
     authorities: str
     recipients: tuple[_Recipient, ...]
     identity: str = ""
@@ -66,7 +52,7 @@ def read(settings: Settings) -> Site | None:
             found="none",
         )
     if problems:
-        raise ProblemsError("Where servers are brought up from", problems, "docs/bare-metal.md")
+        raise ProblemsError("The file for bare metal", problems, "docs/bare-metal.md")
     site: Site = found
     return site
 
@@ -110,40 +96,11 @@ def require(settings: Settings) -> Site:
     if (site := read(settings)) is not None:
         return site
     raise InputError(
-        "It is not said where servers are brought up from.",
+        "It is not said who vouches for servers that are brought up.",
         where=f"environment variable {VARIABLE}",
-        expected="a file with the boot service's address, and the operators' keys",
+        expected="a file that names the SSH authorities, and the operators' keys",
         found="not set",
         remedy="docs/bare-metal.md says what is in it",
-    )
-
-
-def place(settings: Settings, hosts: Collection[str]) -> Place:
-    """Where the boot service works for these hosts.
-
-    Raises:
-        InputError: nobody said.
-    """
-    run = Path(f"/run/chap-{settings.instance}.boot")
-    if settings.target != "lab":
-        boot = require(settings).boot
-        return Place(
-            run=run,
-            address=boot.address,
-            networks=boot.networks,
-            interfaces=boot.interfaces,
-            http_port=boot.http_port,
-            https_port=boot.https_port,
-        )
-    known = lab.read(settings)
-    nodes = known.hosts if known else {}
-    networks = sorted({nodes[name].node.network for name in hosts})
-    return Place(
-        run=run,
-        address=str(networks[0].network_address + 1),
-        networks=tuple(map(str, networks)),
-        interfaces=tuple(wires.bridge_name(network) for network in networks),
-        namespace=ca.namespace_path(settings),
     )
 
 
