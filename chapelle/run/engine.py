@@ -21,7 +21,7 @@ from chapelle.netbox.lock import Lock
 from chapelle.netbox.writeback import Writer
 from chapelle.plan import rolling
 from chapelle.plan.batches import Batch
-from chapelle.plan.plan import Plan
+from chapelle.plan.plan import BARE_KINDS, Plan
 from chapelle.run import writing
 from chapelle.run.deploy.deploying import Deploying
 from chapelle.run.deploy.host import GATE
@@ -292,7 +292,7 @@ class Engine:
             plan=self.work.plan.hash,
             commit=self.work.plan.commit,
             words=_WORDS.get(self.work.plan.kind, _CONFIGURED),
-            anew=self.work.plan.kind == "rebuild",
+            anew=self.work.plan.kind in BARE_KINDS,
             asked=asked.started if asked else None,
         )
 

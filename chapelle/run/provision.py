@@ -26,6 +26,7 @@ from chapelle.plan.scope import Scope, select, workable_switches
 from chapelle.run import prepare, reach, resume
 from chapelle.run.deploy import ground as grounds
 from chapelle.run.deploy.deploying import Deploying
+from chapelle.run.deploy.retire import Retirement
 from chapelle.run.engine import DEFAULT_MAX_FAILED, Engine, Work
 from chapelle.run.fabric import push
 from chapelle.run.filing import folder_of, hold, journal_of, new_id, opened, record
@@ -42,7 +43,8 @@ from chapelle.settings import Settings
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to work on: exactly one of a scope, a plan's file, and a run to be gone on with.
 
-    `kind` is provision, rebuild, reboot or patch. `active`: servers in service may be rebuilt.
+    `kind` is provision, rebuild, retire, reboot or patch. `active`: servers in service may lose
+    their system.
     """
 
     kind: str = "provision"
@@ -362,8 +364,10 @@ def dry_run(settings: Settings, order: Order, operator: Operator) -> Done:
         folder = Folder(Path(scratch), new_id())
         folder.fill(made, scene.dc.snapshot)
         journal.open_run(record(folder.run, made, dry_run=True), made.hosts)
-        if prepare.nobody_answers(settings):
-            operator.say("the lab is not up: what its hosts would get cannot be said")
+        bare = made.kind in BARE_KINDS
+        if bare or prepare.nobody_answers(settings):
+            if not bare:
+                operator.say("the lab is not up: what its hosts would get cannot be said")
             journal.close_run(folder.run, time.time(), 0, "")
             return Done(result=journal.result(folder.run), netbox_url=scene.netbox_url)
         done = _carry_out(
@@ -389,7 +393,11 @@ def _carry_out(
     steps = steps_of(made.kind, dry_run=not writing)
     took = journal.took(kind=made.kind, scope=made.scope, target=made.target)
     ground = grounds.of_plan(settings, scene.dc, made, operator.say, make=True) if writing else None
-    deploying = Deploying(settings, scene, ground, made, operator.say) if ground else None
+    deploying = (
+        Deploying(settings, scene, ground, made, say=operator.say, directory=folder.path)
+        if ground
+        else None
+    )
     with operator.watch(made, took) as watch:
         work = Work(
             settings=settings,
@@ -401,6 +409,6 @@ def _carry_out(
             deploying=deploying,
             **writing,
         )
-        result = Engine(work).run()
+        result = (Retirement if made.kind == "retire" else Engine)(work).run()
     folder.conclude(result, scene.netbox_url)
     return Done(result=result, netbox_url=scene.netbox_url, report=folder.report)

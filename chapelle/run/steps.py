@@ -57,10 +57,12 @@ class Course(msgspec.Struct, frozen=True, kw_only=True):
 
 def course(kind: str) -> Course:
     """How a run of that kind goes."""
-    others = {WRITE_BACK, *DEPLOY_STEPS}
+    others = {WRITE_BACK} if kind == "retire" else {WRITE_BACK, *DEPLOY_STEPS}
     steps = tuple(step for step in STEPS_OF[kind] if step not in others)
     if kind in ROLLING_KINDS:
         return Course(steps=steps, playbook=kind, later="restart", again=REBOOT)
+    if kind == "retire":  # no playbook: nothing of ours is left there
+        return Course(steps=steps, playbook="", later="", again=steps[-1])
     return Course(steps=steps, playbook="provision", later="verify", again=VERIFY)
 
 

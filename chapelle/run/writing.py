@@ -29,7 +29,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     `plan` and `commit` what was done there. `facts` were read on the server. `words` say what was
     done to it when all went well. `asked` is when it was first tried to write this, if it was
     (seconds since the epoch): it may be in NetBox already. A server that
-    is made `anew` is out of service from the beginning.
+    is made `anew` is out of service from the beginning. `ends` is its status when all went well.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     commit: str
     words: str = "configured and verified"
     anew: bool = False
+    ends: str = "active"
     asked: float | None = None
 
 
@@ -55,7 +56,7 @@ def failed(work: tuple[StepResult, ...]) -> StepResult | None:
     return next((step for step in work if step.outcome in _FAILURES), None)
 
 
-def final_status(status: str, work: tuple[StepResult, ...]) -> str:
+def final_status(status: str, work: tuple[StepResult, ...], ends: str = "active") -> str:
     """The status after the work.
 
     A server that is `active` stays so, whatever befell it, unless the run itself took it out of
@@ -64,7 +65,9 @@ def final_status(status: str, work: tuple[StepResult, ...]) -> str:
     taken_out = any(step.step == "drain" and step.outcome not in _FAILURES for step in work)
     if status == "active" and not taken_out:
         return status
-    return "failed" if failed(work) else "active"
+    if failed(work):  # what a person took out keeps its status
+        return "failed" if "failed" in TRANSITIONS[status] else status
+    return ends
 
 
 def stage(writer: Writer, entry: Entry) -> str:
@@ -73,7 +76,7 @@ def stage(writer: Writer, entry: Entry) -> str:
     Raises:
         ChapelleError: NetBox says something else of the server now, or cannot be reached.
     """
-    if not staged_first(entry.status) and not (entry.anew and entry.status != STAGED):
+    if not staged_first(entry.status) and not (entry.anew and entry.status == "active"):
         return entry.status
     writer.set_status(entry.device_id, entry.name, entry.status, STAGED)
     return STAGED
@@ -88,7 +91,7 @@ def write(writer: Writer, entry: Entry) -> tuple[str, bool]:
     Raises:
         ChapelleError: NetBox says something else of the server now, or cannot be reached.
     """
-    wanted = final_status(entry.status, entry.work)
+    wanted = final_status(entry.status, entry.work, entry.ends)
     bad = failed(entry.work)
     changed = any(step.outcome == "changed" for step in entry.work)
     if wanted == entry.status and not changed and not bad:

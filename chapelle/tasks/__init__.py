@@ -46,4 +46,5 @@ def namespace() -> Collection:
     top.add_task(rolling.reboot)
     top.add_task(rolling.patch)
     top.add_task(bare.rebuild)
+    top.add_task(bare.retire)
     return top

@@ -51,6 +51,34 @@ def rebuild(
     return carry_out(Settings.load(), order, Terminal(json=json, yes=yes), dry_run=dry_run)
 
 
+@command(help=_HELP)
+def retire(
+    _context: object,
+    host: str = "",
+    *,
+    active: bool = False,
+    dry_run: bool = False,
+    yes: bool = False,
+    resume: str | None = None,
+    json: bool = False,
+) -> ExitCode:
+    """Erase all disks of a server, certify it, and take the server out.
+
+    1. The BMC shows that it is the machine that NetBox means.
+    2. It boots from the network, inside a boot window of its own, and erases disk by disk, by the
+       strongest way that each offers; what reading back shows is judged here.
+    3. A certificate of each disk is filed with the run, as JSON and as PDF; what was kept of the
+       host's passphrase and headers is destroyed.
+    4. NetBox gets the levels and the certificates' hashes, and status decommissioning. A disk that
+       has reached no level makes it failed.
+
+    A disk whose purpose in NetBox is keep is a stop. Exit codes: as provision.
+    """
+    order = order_of("retire", _scope(host, resume), {"resume": resume}, "0")
+    order = msgspec.structs.replace(order, active=active)
+    return carry_out(Settings.load(), order, Terminal(json=json, yes=yes), dry_run=dry_run)
+
+
 def _scope(host: str, resume: str | None) -> dict[str, str | None]:
     """The servers by name: a pattern is nobody's name here.
 

@@ -85,7 +85,8 @@ class Site:
 
     def plan(self, kind: str, status: str) -> tuple[Plan, Scene]:
         dc = Datacentre(Snapshot(content(status)))
-        scene = Scene(dc=dc, netbox_url="", commit="c0ffee", mark=changes.Mark(ids=frozenset(), lowest=0, newest=""))
+        mark = changes.Mark(ids=frozenset(), lowest=0, newest="")
+        scene = Scene(dc=dc, netbox_url="", commit="c0ffee", mark=mark)
         said, host = self.said.append, dc.device(HOST)
         made = plans.build(
             dc, scopes.parse(limit=HOST), kind=kind, target="lab", commit="c0ffee",
@@ -107,7 +108,14 @@ class Site:
             self.journal, run, steps_of(kind, dry_run=False), lambda e: self.say(e.host, e.message)
         )
         recorder.begin([HOST], "gate")
-        deploying = Deploying(self.settings, scene, ground, made, self.said.append)
+        deploying = Deploying(
+            self.settings,
+            scene,
+            ground,
+            made,
+            say=self.said.append,
+            directory=self.settings.state / "runs" / run,
+        )
         came = deploying.carry_out([HOST], {HOST: known or {}}, recorder, lambda: False)
         return came, self.journal.steps(run, HOST)
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from chapelle.drivers.boot import BootService
 from chapelle.model import records as r
@@ -14,6 +15,7 @@ from chapelle.plan.plan import Plan
 from chapelle.run import bmc, reach
 from chapelle.run import boot as boot_place
 from chapelle.run.deploy import site
+from chapelle.run.deploy.certify import Evidence
 from chapelle.run.deploy.clerk import Clerk
 from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.escrow import Escrow
@@ -36,16 +38,25 @@ class Deploying:
         ground: what else orders are made of.
         plan: the run's plan.
         say: told of what is prepared.
+        directory: the run's own, where evidence of erasure is kept.
     """
 
     def __init__(
-        self, settings: Settings, scene: Scene, ground: Ground, plan: Plan, say: Say
+        self,
+        settings: Settings,
+        scene: Scene,
+        ground: Ground,
+        plan: Plan,
+        *,
+        say: Say,
+        directory: Path,
     ) -> None:
         self._settings = settings
-        self._scene = scene
+        self.scene = scene
         self._ground = ground
         self._plan = plan
         self._say = say
+        self._evidence = Evidence(directory)
         self.heard: dict[str, Heard] = {}
 
     def carry_out(
@@ -69,12 +80,12 @@ class Deploying:
         """
         clerk = Clerk(recorder, must_stop)
         self.heard = {host: Heard(host) for host in hosts}
-        devices = {name: self._scene.dc.device(name) for name in hosts}
+        devices = {name: self.scene.dc.device(name) for name in hosts}
         try:
-            stand = bmc.on_stand(self._settings, self._scene, devices, self._say)
+            stand = bmc.on_stand(self._settings, self.scene, devices, self._say)
             machines = [self._machine(stand, devices[name], known.get(name, {})) for name in hosts]
             service = BootService(
-                boot_place.place(self._settings, self._scene.dc), self._names(), self._tell(clerk)
+                boot_place.place(self._settings, self.scene.dc), self._names(), self._tell(clerk)
             )
             signer, escrow = site.signer(self._settings), Escrow(self._settings)
             service.__enter__()
@@ -89,6 +100,7 @@ class Deploying:
                 signer=signer,
                 escrow=escrow,
                 clerk=clerk,
+                evidence=self._evidence,
             )
             with ThreadPoolExecutor(len(hosts), thread_name_prefix="deploy") as pool:
                 works = [HostWork(m, means, self.heard[m.order.host]) for m in machines]
@@ -101,7 +113,7 @@ class Deploying:
     def _machine(
         self, stand: bmc.Stand, device: r.Device, known: Mapping[str, StepResult]
     ) -> Machine:
-        name, dc = device.name or "", self._scene.dc
+        name, dc = device.name or "", self.scene.dc
         made = orders.order(
             dc,
             device,
@@ -123,7 +135,7 @@ class Deploying:
 
     def _names(self) -> dict[str, str]:
         """The host of each MAC address that NetBox knows."""
-        dc = self._scene.dc
+        dc = self.scene.dc
         return {
             port.mac_address.lower(): dc.devices[port.device].name or ""
             for port in dc.content.interfaces

@@ -3,8 +3,6 @@
 import threading
 import time
 
-import msgspec
-
 from chapelle.model.boot import BootEvent
 from chapelle.model.deploy import Report
 from chapelle.run.steps import one_line
@@ -32,13 +30,8 @@ class Heard:
             self._at = time.monotonic()
             self._changed.notify_all()
 
-    def report(self, data: bytes) -> bool:
-        """The installer reports; whether it needs nothing more.
-
-        Raises:
-            msgspec.MsgspecError: it is not what an installer says.
-        """
-        said = msgspec.json.decode(data, type=Report)
+    def report(self, said: Report) -> bool:
+        """The installer reports; whether it needs nothing more."""
         with self._changed:
             self._reports.append(said)
             self._at = time.monotonic()

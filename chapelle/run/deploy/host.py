@@ -22,6 +22,7 @@ from chapelle.model.outcome import StepResult
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.order import Ground
 from chapelle.run import bmc, bmc_change
+from chapelle.run.deploy.certify import Evidence
 from chapelle.run.deploy.clerk import Clerk, StoppedError
 from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.escrow import PASSPHRASE, Escrow
@@ -66,6 +67,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     signer: HostSigner
     escrow: Escrow
     clerk: Clerk
+    evidence: Evidence
 
 
 class _Step:
@@ -160,7 +162,7 @@ class HostWork:
             context = means.service.window(
                 window,
                 order=lambda: self._order(passphrase),
-                on_report=self._heard.report,
+                on_report=self._reported,
                 on_header=self._keep_header,
             )
             context.__enter__()
@@ -195,6 +197,12 @@ class HostWork:
             )
         done = orders.completed(made, self._means.run, host_keys=keys, passphrase=passphrase)
         return msgspec.json.encode(done)
+
+    def _reported(self, data: bytes) -> bool:
+        """The installer reports: what it says of erased disks is kept first."""
+        said = msgspec.json.decode(data, type=deploy.Report)
+        self._means.evidence.keep(self._host, said.erased)
+        return self._heard.report(said)
 
     def _keep_header(self, name: str, data: bytes) -> None:
         self._means.escrow.keep(self._host, f"header-{name}", data)
