@@ -9,6 +9,7 @@ from chapelle.tasks import (
     check,
     fabric,
     image,
+    keys,
     lab,
     maintenance,
     netbox,
@@ -30,7 +31,8 @@ def namespace() -> Collection:
     """All tasks: those of `provision` at the top, the others under their noun."""
     top = Collection.from_module(provision)
     nouns = (
-        netbox, snapshot, resilience, maintenance, fabric, bmc, image, lab, runs, storage, tenant,
+        netbox, snapshot, resilience, maintenance, fabric, bmc, image, keys, lab, runs, storage,
+        tenant,
     )  # fmt: skip
     for noun in nouns:
         top.add_collection(Collection.from_module(noun))

@@ -21,7 +21,7 @@ from chapelle.model.hardware import Model, Quirks
 from chapelle.model.records import VIRTUAL_TYPES
 from chapelle.plan import disks as guard
 from chapelle.plan import erasure, networkd, storage
-from chapelle.plan.deploy.policy import FILE, Policy
+from chapelle.plan.deploy.policy import FILE, Encryption, Policy
 from chapelle.plan.hostvars import hostvars, service_addresses
 
 TANG_SERVICE = "tang"
@@ -125,7 +125,7 @@ def order(
             ),
         ),
         network=_network(dc, device, kernel),
-        encryption=_encryption(dc, device, ground),
+        encryption=encryption(dc, device, ground.policy.encryption, ground.thumbprints),
     )
 
 
@@ -222,13 +222,19 @@ def _network(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> de
     )
 
 
-def _encryption(dc: Datacentre, device: r.Device, ground: Ground) -> deploy.Encryption:
-    policy = ground.policy.encryption
+def encryption(
+    dc: Datacentre, device: r.Device, policy: Encryption, thumbprints: Mapping[str, str]
+) -> deploy.Encryption:
+    """What opens a server's disks, without the passphrase.
+
+    Raises:
+        InputError: a Tang server is known by no thumbprint, or there are too few.
+    """
     primary = dc.primary_ip4(device)
     vrf = primary.vrf if primary else None
     servers = []
     for address in service_addresses(dc, TANG_SERVICE, vrf):
-        known = ground.thumbprints.get(address)
+        known = thumbprints.get(address)
         if known is None:
             raise InputError(
                 f"The Tang server at {address} is known by no thumbprint.",
@@ -250,6 +256,15 @@ def _encryption(dc: Datacentre, device: r.Device, ground: Ground) -> deploy.Encr
     return deploy.Encryption(
         passphrase="", tang=tuple(servers), threshold=policy.threshold, tpm2=policy.tpm2
     )
+
+
+def pins(found: deploy.Encryption) -> dict[str, Any]:
+    """The policy of clevis' pin sss, as the installer binds disks, too."""
+    servers = [{"url": each.url, "thp": each.thumbprint} for each in found.tang]
+    tang: dict[str, Any] = {"t": found.threshold, "pins": {"tang": servers}}
+    if not found.tpm2:
+        return tang
+    return {"t": 2, "pins": {"tpm2": {"pcr_bank": "sha256", "pcr_ids": "7"}, "sss": tang}}
 
 
 def _lacks(device: r.Device, what: str) -> InputError:
@@ -334,5 +349,5 @@ def completed(
     identity = msgspec.structs.replace(
         made.identity, host_keys=host_keys, files=(*made.identity.files, note)
     )
-    encryption = msgspec.structs.replace(made.encryption, passphrase=passphrase)
-    return msgspec.structs.replace(made, run=run, identity=identity, encryption=encryption)
+    secret = msgspec.structs.replace(made.encryption, passphrase=passphrase)
+    return msgspec.structs.replace(made, run=run, identity=identity, encryption=secret)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from types import ModuleType
 
-from chapelle import lab
 from chapelle.drivers import image
 from chapelle.drivers.bmc import quirks
 from chapelle.drivers.image import Built, ramdisk, root
@@ -55,22 +54,32 @@ def ground(
     said = policy.read(settings.root / policy.FILE)
     job = image.job(settings, say)
     system, booted = (_image(job, kind, make=make) for kind in (root, ramdisk))
-    known = lab.read(settings) if settings.target == "lab" else None
-    servers = spec.services(dc).tang if known else ()
+    _, prints = tang(settings, dc)
     return Ground(
         hosts=frozenset(names),
         policy=said,
         storage=storage.read(settings.root / _STORAGE),
         quirks=quirks.read(settings.root / QUIRKS),
-        thumbprints=site.thumbprints(settings, said.encryption.thumbprints, servers),
+        thumbprints=prints,
         root=_file(system, root.TAR),
         root_size=system.manifest.files[root.TAR].size,
         kernel=_file(booted, ramdisk.KERNEL),
         initrd=_file(booted, ramdisk.INITRAMFS),
         user_authority=site.signer(settings).user_authority.decode(),
         # Machines of the lab are plugged into its hub, which no switch speaks through.
-        lldp_seconds=0 if known else 35,
+        lldp_seconds=0 if settings.target == "lab" else 35,
     )
+
+
+def tang(settings: Settings, dc: Datacentre) -> tuple[policy.Encryption, dict[str, str]]:
+    """How disks are opened, and the thumbprints of the Tang servers by address.
+
+    Raises:
+        InputError: the file has mistakes.
+    """
+    said = policy.read(settings.root / policy.FILE).encryption
+    servers = spec.services(dc).tang if settings.target == "lab" else ()
+    return said, site.thumbprints(settings, said.thumbprints, servers)
 
 
 def require_all(settings: Settings, devices: Iterable[r.Device], found: Ground | None) -> None:
