@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 import reference
@@ -17,9 +17,11 @@ from chapelle.model.snapshot import Snapshot
 from chapelle.netbox import changes
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
+from chapelle.plan.deploy import order as orders
 from chapelle.plan.plan import Plan
 from chapelle.run import reach
 from chapelle.run.deploy import ground as grounds
+from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.deploying import Deploying
 from chapelle.run.filing import record
 from chapelle.run.journal import Journal, steps_of
@@ -36,8 +38,8 @@ DATA_SERIAL = "DATA-A2-01"
 def missing() -> str:
     """What this machine lacks for it."""
     lacking = {**qemu.missing(), **tang.missing()}
-    names = ("dnsmasq", "mmdebstrap", "sgdisk")
-    return ", ".join([*lacking, *(name for name in names[:2] if not shutil.which(name))])
+    names = ("dnsmasq", "mmdebstrap")
+    return ", ".join([*lacking, *(name for name in names if not shutil.which(name))])
 
 
 def content(status: str = "planned") -> Content:
@@ -81,10 +83,47 @@ class Site:
         self.power = power.Power(settings)
         self.journal = Journal(settings.state / "journal.sqlite")
         self.said: list[str] = []
-        lab.up(settings, Datacentre(Snapshot(content())), [HOST], kinds={HOST: "qemu"})
+        self.up()
+
+    def up(self) -> None:
+        """See that the machine is there, and all that serves it, the Tang servers too."""
+        lab.up(self.settings, self.dc(), [HOST], kinds={HOST: "qemu"})
+
+    @staticmethod
+    def dc(status: str = "planned") -> Datacentre:
+        return Datacentre(Snapshot(content(status)))
+
+    def directory(self, run: str) -> Path:
+        """Of a run."""
+        return self.settings.state / "runs" / run
+
+    def address(self) -> str:
+        found = self.dc().primary_ip4(self.dc().device(HOST))
+        assert found is not None
+        return found.address.partition("/")[0]
+
+    def contact(self) -> Contact:
+        """The way to the system that the machine runs."""
+        return Contact(self.settings, HOST, self.address())
+
+    def answers(self, seconds: float) -> bool:
+        """Whether it lets us in, in that time."""
+        end = time.monotonic() + seconds
+        while self.contact().installed_by() is None:
+            if time.monotonic() > end:
+                return False
+            time.sleep(2)
+        return True
+
+    def pins(self) -> str:
+        """Clevis' policy for it."""
+        dc = self.dc()
+        policy, prints = grounds.tang(self.settings, dc)
+        found = orders.encryption(dc, dc.device(HOST), policy, prints)
+        return msgspec.json.encode(orders.pins(found)).decode()
 
     def plan(self, kind: str, status: str) -> tuple[Plan, Scene]:
-        dc = Datacentre(Snapshot(content(status)))
+        dc = self.dc(status)
         mark = changes.Mark(ids=frozenset(), lowest=0, newest="")
         scene = Scene(dc=dc, netbox_url="", commit="c0ffee", mark=mark)
         said, host = self.said.append, dc.device(HOST)
@@ -114,7 +153,7 @@ class Site:
             ground,
             made,
             say=self.said.append,
-            directory=self.settings.state / "runs" / run,
+            directory=self.directory(run),
         )
         came = deploying.carry_out([HOST], {HOST: known or {}}, recorder, lambda: False)
         return came, self.journal.steps(run, HOST)
@@ -125,7 +164,3 @@ class Site:
 
     def console(self) -> str:
         return power.console(self.settings, HOST).read_text(errors="replace")[-3000:]
-
-
-def outcomes(steps: dict[str, StepResult], names: Sequence[str]) -> dict[str, str]:
-    return {name: steps[name].outcome for name in names if name in steps}
