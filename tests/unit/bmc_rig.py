@@ -20,7 +20,7 @@ from chapelle.model.hardware import Family, Limits
 from chapelle.settings import ROOT, Settings
 
 QUIRKS = quirks.read(ROOT / "inventory" / "hardware-quirks.yml")
-IMPATIENT = Limits(answer=1, power=5, shutdown=5, settings=2)
+IMPATIENT = Limits(answer=3, power=10, shutdown=10, settings=3)
 
 
 class Rig:

@@ -114,7 +114,7 @@ def test_a_bmc_that_stays_away_is_given_up_in_time(rig: Rig, fault: str, message
     with pytest.raises(UnreachableError) as caught:
         Bmc(rig.target(HOST, patience=1.5))
     assert message in str(caught.value)
-    assert bmc_rig.timed(began) < 6
+    assert bmc_rig.timed(began) < 15
 
 
 def test_a_lost_answer_to_a_reset_does_not_reset_twice(rig: Rig) -> None:
@@ -144,7 +144,7 @@ def test_power_is_switched_once_and_read_back(rig: Rig) -> None:
 
 def test_power_that_does_not_change_is_an_error_with_both_states(rig: Rig) -> None:
     rig.faults(**{HOST: {"stuck-power": 1}})
-    limits = Limits(answer=1, power=1, shutdown=1, settings=1)
+    limits = Limits(answer=3, power=1, shutdown=1, settings=1)
     with Bmc(rig.target(HOST, limits=limits)) as bmc, pytest.raises(UnsettledError) as caught:
         bmc.switch("on")
     assert (caught.value.expected, caught.value.found) == ("on within 1 s after On", "off")
