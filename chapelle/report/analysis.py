@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from chapelle.model.outcome import (
+    DEPLOY_STEPS,
     HOST_OUTCOMES,
     ROLLING_KINDS,
     Change,
@@ -147,6 +148,8 @@ def remedy(result: RunResult, outcome: str, hosts: Sequence[HostResult]) -> str:
     """The command for hosts that ended with `outcome`, once its cause is mended."""
     if result.kind == "revert" or (outcome == "unknown" and result.kind != "drift"):
         return resume(result)
+    if any(step.step == DEPLOY_STEPS[0] for host in hosts for step in host.steps):
+        return resume(result)  # a new run would take its disks for those of a host that was built
     if result.kind in ROLLING_KINDS and any(host.status_after == "failed" for host in hosts):
         return again("provision", result, hosts)  # which brings it back into service
     return again("fabric.push" if result.kind == "push" else result.kind, result, hosts)

@@ -10,7 +10,7 @@ from chapelle.tasks._terminal import Terminal
 from chapelle.tasks.provision import carry_out, order_of
 
 _HELP = {
-    "host": "the server, or several with commas",
+    "limit": "servers by name, with commas; no patterns",
     "active": "also servers that are in service (status active)",
     "dry-run": "change nothing anywhere: show the plan",
     "yes": "do not ask before servers of the site are touched",
@@ -28,8 +28,8 @@ _HELP = {
 )
 def rebuild(
     _context: object,
-    host: str = "",
     *,
+    limit: str | None = None,
     active: bool = False,
     dry_run: bool = False,
     yes: bool = False,
@@ -46,7 +46,7 @@ def rebuild(
 
     NetBox has it as staged meanwhile, and as active when all is done. Exit codes: as provision.
     """
-    order = order_of("rebuild", _scope(host, resume), {"resume": resume}, max_failed)
+    order = order_of("rebuild", _scope(limit, resume), {"resume": resume}, max_failed)
     order = msgspec.structs.replace(order, active=active)
     return carry_out(Settings.load(), order, Terminal(json=json, yes=yes), dry_run=dry_run)
 
@@ -54,8 +54,8 @@ def rebuild(
 @command(help=_HELP)
 def retire(
     _context: object,
-    host: str = "",
     *,
+    limit: str | None = None,
     active: bool = False,
     dry_run: bool = False,
     yes: bool = False,
@@ -74,22 +74,22 @@ def retire(
 
     A disk whose purpose in NetBox is keep is a stop. Exit codes: as provision.
     """
-    order = order_of("retire", _scope(host, resume), {"resume": resume}, "0")
+    order = order_of("retire", _scope(limit, resume), {"resume": resume}, "0")
     order = msgspec.structs.replace(order, active=active)
     return carry_out(Settings.load(), order, Terminal(json=json, yes=yes), dry_run=dry_run)
 
 
-def _scope(host: str, resume: str | None) -> dict[str, str | None]:
+def _scope(limit: str | None, resume: str | None) -> dict[str, str | None]:
     """The servers by name: a pattern is nobody's name here.
 
     Raises:
         InputError: no name was given, or a pattern.
     """
-    if any(sign in host for sign in "*?[") or not (host or resume):
+    if (limit is None and resume is None) or any(sign in (limit or "") for sign in "*?["):
         raise InputError(
             "Servers that lose what is on their disks are named one by one.",
             where="the command line",
-            expected="names of servers, such as compute-a2-01",
-            found=repr(host),
+            expected="--limit with names of servers, such as compute-a2-01",
+            found=repr(limit or ""),
         )
-    return {"limit": host or None}
+    return {"limit": limit}

@@ -275,7 +275,8 @@ class HostWork:
         A window that closed lets no installation end well, so one that was not seen to end is over
         when the host has no power. Until then it is waited for.
         """
-        if self._main != INSTALL or INSTALL not in self._machine.known:
+        before = self._machine.known.get(INSTALL)
+        if self._main != INSTALL or before is None or before.outcome != "unknown":
             return False
         deadline = time.monotonic() + self._seconds.first_boot
         while time.monotonic() < deadline:
