@@ -121,9 +121,14 @@ class Site:
 
     def is_in(self, name: str, sections: str) -> bool:
         """Whether the switch runs these sections, starts with them, and is not armed."""
-        found = (self.running(name), self.startup(name))
-        same = [not ownership.diff("frr", each, sections) for each in found]
-        return all(same) and not self.is_armed(name)
+        found = {"running": self.running(name), "startup": self.startup(name)}
+        differences = {
+            what: diff for what, each in found.items()
+            if (diff := ownership.diff("frr", each, sections))
+        }  # fmt: skip
+        for what, diff in differences.items():
+            print(f"{name} {what}:\n{diff}")
+        return not differences and not self.is_armed(name)
 
     # -- what is done to it -----------------------------------------------------------------------
 

@@ -42,8 +42,8 @@ KINDS = dict.fromkeys(NAMES, "uml")
 HOSPITALS, HOUSING, WATER = tenant_site.HOSPITALS, tenant_site.HOUSING, tenant_site.WATER
 CITY, BORDER = tenant_site.CITY, tenant_site.BORDER
 CITY_ADDRESS, CITY_GATEWAY, MANAGEMENT_GATEWAY = "10.64.2.11", "10.64.2.1", "10.66.1.1"
-# Seconds without an answer that fifteen kernels on two processors make by themselves, as they lose a
-# packet now and then with nothing happening; whoever is cut off for longer was touched.
+# Seconds without an answer that fifteen kernels on two processors make by themselves: they lose a
+# packet now and then with nothing happening. Whoever is cut off for longer was touched.
 UNTOUCHED = 3.0
 # What ping says when nothing answers, or when there is no route; not that it could not try.
 NO_WAY = ("100% packet loss", "No route to host", "Network is unreachable")
