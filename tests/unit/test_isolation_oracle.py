@@ -143,6 +143,17 @@ def test_the_oracle_agrees_on_what_nobody_has_changed() -> None:
     agree(Site(plain()))
 
 
+def test_the_oracle_agrees_on_routes_of_a_vrf_that_is_nobody_s() -> None:
+    """Somebody imports what it exports, and it routes networks of yet another."""
+    site = Site(plain())
+    for vrf in list(site.lists["vrfs"].values()):
+        if vrf.name == "management":
+            site.change("vrfs", vrf, import_targets=(*vrf.import_targets, 1))
+        if vrf.name == "ville-de-paris":
+            site.change("vrfs", vrf, tenant=None)
+    agree(site)
+
+
 def test_the_oracle_agrees_on_all_that_is_planted() -> None:
     for plant, *_ in PLANTS.values():
         try:

@@ -92,9 +92,10 @@ class Leaks:
         if len(edges) == 1:
             return edges[0].why
         between = edges[0].target
-        if between[0] == "vni":
-            return edges[0].why
         things = self._graph.things[between]
+        # Of a number on the wire, or a route target, nobody is the owner: its first user is.
+        if between[0] == "vni" or not things:
+            return edges[0].why
         name = self._label(between)
         return Why(
             rule="shared-object",
