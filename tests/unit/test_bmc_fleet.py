@@ -84,7 +84,8 @@ def test_three_hundred_bmcs_are_set_and_those_that_misbehave_are_named(rig: Rig)
     for name, text in expected.items():
         assert text in failed[name], f"{broken[name]}: {failed[name]}"
     assert len(outcome.done) == 300 - len(expected)
-    assert all(len(changes) == 4 for changes in outcome.done.values())
+    # Boot mode, TPM and serial console; the others come as they are wanted.
+    assert {len(changes) for changes in outcome.done.values()} == {3}
     assert seen[-1] == (300, 300)
 
     rig.faults()
