@@ -33,15 +33,13 @@ HOW_TOS = (
     "bmc.md",
 )
 SWITCHES = "leaf-a2-1a,leaf-a2-1b,spine-a2"
-# test_own_servers.py, test_windows.py, test_tenancy_run.py, test_image_build.py,
-# test_bare_metal.py
+# test_own_servers.py, test_windows.py, test_tenancy_run.py, test_image_build.py
 ELSEWHERE = {
     "your-own-servers.md",
     "maintenance.md",
     "tenant-onboarding.md",
     "tenant-handover.md",
     "image.md",
-    "bare-metal.md",
 }
 
 pytestmark = [pytest.mark.lab, pytest.mark.netbox]
