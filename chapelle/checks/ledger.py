@@ -12,7 +12,7 @@ import msgspec
 from chapelle.checks import placement
 from chapelle.checks.resilience.loss import Plant
 from chapelle.model import records as r
-from chapelle.model.disks import Disk, Holding, disks_of
+from chapelle.model.disks import GB_PER_TB, Disk, Holding, disks_of
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.model.ledger import Ledger, Part, Without
 from chapelle.model.records import ENDPOINTS
@@ -22,7 +22,6 @@ from chapelle.model.status import OUT_OF_SERVICE
 # Inventory items that are in their server and work, or will. Source: NetBox 4.7, dcim.choices,
 # InventoryItemStatusChoices.
 _WORKS = frozenset({"active", "planned", "staged"})
-_GB_PER_TB = 1000
 
 # The elements of power that are lost in turn, from the top down, and where they are in NetBox.
 _POWER = {
@@ -198,7 +197,7 @@ class Holders:
         copies = max(holding.copies - len(hit), 0)
         usable = self.usable({holder.device.id for holder in lost})
         raw = sum(holder.raw for holder in told)
-        need = holding.need_tb * _GB_PER_TB
+        need = holding.need_gb
         return Without(
             kind=kind,
             name=name,
@@ -255,7 +254,7 @@ def ledger(plant: Plant, holding: Holding) -> Ledger:
         disks=sum(holder.disks for holder in holders.all),
         raw=sum(holder.raw for holder in holders.all),
         usable=holders.usable(),
-        need=holding.need_tb * _GB_PER_TB,
+        need=holding.need_gb,
         out=now,
         losses=tuple(losses),
         kept=tuple(holders.kept),
@@ -280,14 +279,14 @@ def _judged(plant: Plant, holders: Holders, losses: Iterable[Without]) -> Iterat
         else ObjectRef(endpoint=ENDPOINTS["sites"], id=0, name="(no site)")
     )
     left = holders.usable(holders.out)
-    if left < holding.need_tb * _GB_PER_TB:
+    if left < holding.need_gb:
         yield Finding(
             rule="storage-need",
             severity="error",
             objects=(site,),
             expected=f"room for {holding.need_tb} TB in {holding.copies} copies, each in another "
             f"{holding.apart}, on disks filled to {holding.fill_percent} %",
-            found=f"room for {left / _GB_PER_TB:.0f} TB, without what is out now",
+            found=f"room for {left / GB_PER_TB:.0f} TB, without what is out now",
             remedy="add storage servers or disks, or change what inventory/storage.yml declares",
         )
     for loss in losses:

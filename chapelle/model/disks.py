@@ -16,6 +16,8 @@ from chapelle.model.datacentre import Datacentre
 # The inventory items that are disks have this role. Source: inventory/design/hardware.yml.
 ROLE = "disk"
 
+GB_PER_TB = 1000
+
 # What a disk may be for: the values of NetBox's custom field `disk_purpose`.
 PURPOSES = ("os", "data", "keep")
 
@@ -78,6 +80,11 @@ class Holding(msgspec.Struct, frozen=True, kw_only=True):
     fill_percent: _Percent
     read: _Count
     write: _Count
+
+    @property
+    def need_gb(self) -> int:
+        """How much data, in units of 10^9 bytes."""
+        return self.need_tb * GB_PER_TB
 
 
 class Storage(msgspec.Struct, frozen=True, kw_only=True):

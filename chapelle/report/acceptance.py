@@ -1,7 +1,7 @@
 """The evidence of an acceptance, for people at a terminal and for machines."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -25,35 +25,42 @@ _FEW = 2
 
 def lines(made: Acceptance) -> Iterator[str]:
     """All evidence, area by area, and what it comes to: for the file that is kept."""
-    yield from _head(made)
-    for area in AREAS:
-        found = [each for each in made.evidence if each.area == area]
-        if found:
-            yield ""
-            yield area
-            for each in found:
-                yield from _evidence(each)
-    yield ""
-    yield summary(made)
+    yield from _by_area(made, _whole)
 
 
 def brief(made: Acceptance) -> Iterator[str]:
     """The same for a terminal: what failed in full, and of the rest what is alike together."""
-    yield from _head(made)
+    yield from _by_area(made, _in_short)
+
+
+def _by_area(
+    made: Acceptance, told: Callable[[Sequence[Evidence]], Iterator[str]]
+) -> Iterator[str]:
+    yield f"Acceptance of {made.name} ({made.tenant}), run {made.run}, by {made.owner}"
+    yield f"target {made.target}, snapshot {made.snapshot[:12]}, commit {made.commit[:12]}"
+    if made.target == "lab":
+        yield "All figures are the lab's: they say that something works, and not how fast it is."
     for area in AREAS:
         found = [each for each in made.evidence if each.area == area]
         if found:
             yield ""
             yield area
-            for each in found:
-                if each.verdict == FAILED:
-                    yield from _evidence(each)
-            yield from _together([each for each in found if each.verdict != FAILED])
+            yield from told(found)
     yield ""
     yield summary(made)
 
 
-def _together(some: list[Evidence]) -> Iterator[str]:
+def _whole(some: Sequence[Evidence]) -> Iterator[str]:
+    for each in some:
+        yield from _evidence(each)
+
+
+def _in_short(some: Sequence[Evidence]) -> Iterator[str]:
+    yield from _whole([each for each in some if each.verdict == FAILED])
+    yield from _together([each for each in some if each.verdict != FAILED])
+
+
+def _together(some: Sequence[Evidence]) -> Iterator[str]:
     alike: dict[tuple[Verdict, str], list[Evidence]] = {}
     for each in some:
         alike.setdefault((each.verdict, each.found), []).append(each)
@@ -67,13 +74,6 @@ def _together(some: list[Evidence]) -> Iterator[str]:
         else:
             said = f"{found} ({len(names)}, from {names[0]} to {names[-1]})"
         yield f"  {_MARKS[verdict]:<13} {said}"
-
-
-def _head(made: Acceptance) -> Iterator[str]:
-    yield f"Acceptance of {made.name} ({made.tenant}), run {made.run}, by {made.owner}"
-    yield f"target {made.target}, snapshot {made.snapshot[:12]}, commit {made.commit[:12]}"
-    if made.target == "lab":
-        yield "All figures are the lab's: they say that something works, and not how fast it is."
 
 
 def _evidence(each: Evidence) -> Iterator[str]:

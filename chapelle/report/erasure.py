@@ -16,6 +16,7 @@ import msgspec
 from chapelle.model.erasure import Certificate, Reading, Remark, Step, Verification
 from chapelle.plan import erasure
 from chapelle.report import handover, pages
+from chapelle.report.numerals import Numerals
 from chapelle.report.text import clean
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -27,14 +28,12 @@ _ZONE = "Europe/Paris"
 type Table = dict[str, str]
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Words(Numerals, frozen=True, kw_only=True):
     """All that a certificate says in one language; what is in braces is filled in here."""
 
     title: str
     title_none: str
     language: str
-    decimal: str
-    thousands: str
     colon: str
     page: str
     none: str
@@ -60,11 +59,6 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     destruction: str
     sign: str
     sign_fields: tuple[str, ...]
-
-    def number(self, value: float, places: int = 0) -> str:
-        """A number with its thousands apart and that many places after the decimal sign."""
-        text = f"{value:,.{places}f}"
-        return text.translate({ord(","): self.thousands, ord("."): self.decimal})
 
 
 def words(language: str) -> Words:

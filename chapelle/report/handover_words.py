@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from chapelle.errors import InputError
+from chapelle.report.numerals import Numerals
 
 _TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = ("fr", "en")
@@ -16,19 +17,16 @@ LANGUAGES = ("fr", "en")
 type Table = dict[str, str]
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Words(Numerals, frozen=True, kw_only=True):
     """All that the file says in one language; what is in braces is filled in.
 
-    `space` stands before a colon, `thousands` between groups of three digits; `first` is the first
-    day of a month.
+    `space` stands before a colon; `first` is the first day of a month.
     """
 
     title: str
     subtitle: str
     confidential: str
     language: str
-    decimal: str
-    thousands: str
     space: str
     date: str
     first: str
@@ -64,11 +62,6 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             return ""
         number = self.first if day.day == 1 else str(day.day)
         return self.date.format(day=number, month=self.months[day.month - 1], year=day.year)
-
-    def number(self, value: float, places: int = 0) -> str:
-        """A number with its thousands apart and that many places after the decimal sign."""
-        text = f"{value:,.{places}f}"
-        return text.translate({ord(","): self.thousands, ord("."): self.decimal})
 
     def kilowatts(self, watts: float | None) -> str:
         """Watts as kilowatts, with the unit on the same line; the empty string for none."""

@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 
+from chapelle.model.disks import GB_PER_TB
 from chapelle.model.ledger import Ledger, Part, Without
 from chapelle.report import content
 from chapelle.report.text import clean, host_names, plural, table, wrap
-
-_GB_PER_TB = 1000
 
 # Losses that are told one by one, of each kind that costs something.
 _SHOWN = 6
@@ -47,7 +46,7 @@ def lines(ledger: Ledger, base: str) -> list[str]:
 
 def terabytes(gigabytes: int) -> str:
     """`2611 TB`; to the tenth below a hundred."""
-    amount = gigabytes / _GB_PER_TB
+    amount = gigabytes / GB_PER_TB
     return f"{amount:.1f} TB" if 0 < amount < 100 else f"{amount:.0f} TB"
 
 

@@ -13,6 +13,7 @@ from chapelle.tasks.snapshot import print_json, print_lines, read_or_take
 if TYPE_CHECKING:
     from chapelle.model.erasure import Certificate
 
+_LAYOUT = ROOT / "inventory" / "storage.yml"
 _OUT = "Write the PDFs, in French and in English, into this folder."
 
 
@@ -35,7 +36,7 @@ def ledger(_context: object, snapshot: str | None = None, json: bool = False) ->
     from chapelle.plan import storage
     from chapelle.report import ledger as report
 
-    layout = storage.read(ROOT / "inventory" / "storage.yml")
+    layout = storage.read(_LAYOUT)
     judged, base = read_or_take(snapshot)
     found = account.ledger(Plant(Datacentre(judged)), layout.holding)
     if json:
@@ -64,7 +65,7 @@ def disks(_context: object, host: str, snapshot: str | None = None, json: bool =
     from chapelle.plan import storage
     from chapelle.report import disks as report
 
-    layout = storage.read(ROOT / "inventory" / "storage.yml")
+    layout = storage.read(_LAYOUT)
     judged, _ = read_or_take(snapshot)
     dc = Datacentre(judged)
     device = dc.device(host)
