@@ -1,18 +1,18 @@
 """Starting many nodes: a few at a time, each watched until it has booted and sshd answers.
 
-systemd tells us over its notification socket when a node has booted, so nothing is polled before;
-then one connection from the hub shows that it can be reached.
+systemd tells us over its notification socket when a container has booted; then one connection from
+the hub shows that it can be reached. A node with a kernel of its own tells nothing, and is asked
+from the beginning.
 """
 
 import contextlib
 import os
-import select
 import socket
 import struct
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +20,7 @@ from typing import Self
 import msgspec
 
 from chapelle.lab import cgroup, node, uml, wires
+from chapelle.lab.knocking import Knocking
 from chapelle.lab.spec import Node
 from chapelle.process import parent
 from chapelle.settings import Settings
@@ -29,6 +30,8 @@ from chapelle.settings import Settings
 AT_ONE_TIME = 4 * (os.cpu_count() or 1)
 
 BOOT_SECONDS = 120.0
+# A full kernel takes 16 s of a processor to boot; fifteen of them on two processors take minutes.
+FULL_KERNEL_SECONDS = 300.0
 ANSWER_SECONDS = 30.0
 PROBE_SECONDS = 0.5
 TICK_SECONDS = 0.2
@@ -44,13 +47,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Booting(msgspec.Struct, frozen=True, kw_only=True):
-    """A node on its way; `deadline` by the monotonic clock.
-
-    A node with a kernel of its own does not tell when it has booted; that it answers does.
-    """
+    """A node on its way; it has so many seconds' `patience`, till `deadline` (monotonic clock)."""
 
     node: Node
     process: subprocess.Popen[bytes]
+    patience: float
     deadline: float
 
 
@@ -91,40 +92,6 @@ class _Readiness:
         return ready
 
 
-def answering(namespace: int, addresses: Iterable[str], source: str, seconds: float) -> set[str]:
-    """Those of the addresses at which an SSH server presents itself within so many seconds.
-
-    Arguments:
-        namespace: a descriptor of the hub's namespace.
-        addresses: of nodes.
-        source: our own address, or the empty string; a node may let in only some.
-        seconds: for all of them together.
-    """
-    poll = select.poll()
-    waiting: dict[int, tuple[socket.socket, str]] = {}
-    found = set()
-    try:
-        with wires.entered(namespace):
-            for address in addresses:
-                client = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-                waiting[client.fileno()] = (client, address)
-                client.bind((source, 0))
-                client.connect_ex((address, 22))
-                poll.register(client, select.POLLIN)
-        deadline = time.monotonic() + seconds
-        while waiting and (left := deadline - time.monotonic()) > 0:
-            for descriptor, _ in poll.poll(left * 1000):
-                client, address = waiting.pop(descriptor)
-                poll.unregister(descriptor)
-                with client, contextlib.suppress(OSError):
-                    if client.recv(4) == b"SSH-":
-                        found.add(address)
-    finally:
-        for client, _ in waiting.values():
-            client.close()
-    return found
-
-
 class Boot:
     """Brings nodes up.
 
@@ -148,14 +115,13 @@ class Boot:
         progress: Progress,
     ) -> None:
         self._settings = settings
-        self._hub = hub
         self._groups = groups
         self._notify = notify
-        self._source = source
         self._progress = progress
         self._booting: dict[int, _Booting] = {}
         self._booted: dict[str, tuple[Node, float]] = {}
         self._failures: list[Failure] = []
+        self._knocking = Knocking(hub.namespace, source)
         self._namespaces: dict[str, int] = {}
 
     def run(
@@ -183,14 +149,13 @@ class Boot:
         pending = deque(to_start)
         total = len(to_start) + len(already)
         self._booted = {each.ip: (each, time.monotonic() + ANSWER_SECONDS) for each in already}
-        with _Readiness(self._notify) as readiness:
+        with _Readiness(self._notify) as readiness, self._knocking:
             while pending or self._booting or self._booted:
                 while pending and len(self._booting) < AT_ONE_TIME:
                     self._launch(pending.popleft())
                 if self._booting:
                     self._note_ready(readiness.wait(0 if self._booted else TICK_SECONDS))
                 self._note_dead()
-                self._note_answering()
                 self._probe(PROBE_SECONDS if not self._booting else TICK_SECONDS)
                 unfinished = len(pending) + len(self._booting) + len(self._booted)
                 self._progress(total - unfinished - len(self._failures), total)
@@ -206,22 +171,15 @@ class Boot:
                 process = node.launch(self._settings, each, namespace, self._groups, self._notify)
         finally:
             os.close(namespace)
-        deadline = time.monotonic() + BOOT_SECONDS
-        self._booting[process.pid] = _Booting(node=each, process=process, deadline=deadline)
+        patience = FULL_KERNEL_SECONDS if each.kind == "uml" else BOOT_SECONDS
+        self._booting[process.pid] = _Booting(
+            node=each, process=process, patience=patience, deadline=time.monotonic() + patience
+        )
 
     def _note_ready(self, pids: set[int]) -> None:
         for pid in pids & self._booting.keys():
             each = self._booting.pop(pid).node
             self._booted[each.ip] = (each, time.monotonic() + ANSWER_SECONDS)
-
-    def _note_answering(self) -> None:
-        """Of the nodes that do not tell, those that answer have booted."""
-        silent = {b.node.ip: pid for pid, b in self._booting.items() if b.node.kind == "uml"}
-        if silent:
-            for address in answering(
-                self._hub.namespace, silent, self._source, seconds=TICK_SECONDS
-            ):
-                self._note_ready({silent[address]})
 
     def _note_dead(self) -> None:
         for pid, booting in list(self._booting.items()):
@@ -229,7 +187,7 @@ class Boot:
             if status is not None:
                 self._give_up(pid, f"it ended ({_describe(status)})")
             elif time.monotonic() > booting.deadline:
-                self._give_up(pid, f"it had not booted after {BOOT_SECONDS:.0f} s")
+                self._give_up(pid, f"it had not booted after {booting.patience:.0f} s")
 
     def _give_up(self, pid: int, reason: str) -> None:
         each = self._booting.pop(pid).node
@@ -237,10 +195,16 @@ class Boot:
         self._failures.append(Failure(host=each.name, reason=f"{reason}; its console: {tail}"))
 
     def _probe(self, seconds: float) -> None:
-        if not self._booted:
-            return
-        for address in answering(self._hub.namespace, self._booted, self._source, seconds):
-            del self._booted[address]
+        telling_nothing = {
+            booting.node.ip: pid
+            for pid, booting in self._booting.items()
+            if booting.node.kind == "uml"
+        }
+        for address in self._knocking.answered({*self._booted, *telling_nothing}, seconds):
+            if address in self._booted:
+                del self._booted[address]
+            else:
+                del self._booting[telling_nothing[address]]
         for address, (each, deadline) in list(self._booted.items()):
             if time.monotonic() > deadline:
                 del self._booted[address]

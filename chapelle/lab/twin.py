@@ -33,6 +33,7 @@ from chapelle.lab import (
     uml,
     wires,
 )
+from chapelle.lab.knocking import Knocking
 from chapelle.model.datacentre import Datacentre
 from chapelle.settings import Settings
 
@@ -272,7 +273,8 @@ def status(settings: Settings) -> list[HostStatus]:
         namespace = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             asked = [host.address for name, host in known.hosts.items() if name in running]
-            answering = boot.answering(namespace, asked, known.source, seconds=3)
+            with Knocking(namespace, known.source) as knocking:
+                answering = knocking.answered(asked, seconds=3)
         finally:
             os.close(namespace)
     found = []
