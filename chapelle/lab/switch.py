@@ -5,7 +5,8 @@ can be had, the ports that lead to servers are one plain bridge with a port to t
 `chapelle.lab.spec`), so that servers are reached through their leaf. These files are in /usr/lib,
 where a package would put them: what somebody configures in /etc comes before them, name by name.
 
-Sources: FRRouting 8.4, "Basic Setup"; systemd.network(5); lldpcli(8); sshd_config(5).
+Sources: FRRouting 8.4, "Basic Setup"; systemd.network(5); lldpcli(8); sshd_config(5);
+systemd.timer(5); lldpd's changes of version 1.0.18.
 """
 
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,15 @@ _UNITS = "/usr/lib/systemd/system"
 _HEADER = "# Written by the installer.\n"
 
 PROFILE = "datacenter"
+
+# lldpd before 1.0.18 loses what changes while it reads the links for the first time, and then takes
+# a port for dead for good. It starts when no link has changed for a second, but not much later than
+# the node; a timer starts it, so that the node counts as booted meanwhile.
+LLDP_TIMER = "lldpd.timer"
+_LLDP_TIMER = f"{_HEADER}[Timer]\nOnActiveSec=2s\nAccuracySec=100ms\n"
+_LLDP_QUIET = f"""{_HEADER}[Service]
+ExecStartPre=-timeout 10 sh -c 'while timeout 1 ip monitor link | grep -q .; do :; done'
+"""
 
 # As a router: forward, spread over equal paths by ports too, and believe both ways of a link.
 _SYSCTL = f"""{_HEADER}net.ipv4.ip_forward = 1
@@ -62,7 +72,7 @@ def files(node: Node, accounts: Mapping[str, str], principal: str) -> dict[str, 
         "etc/chapelle/serial": File(content=f"{node.serial}\n"),
         DAEMONS_FILE: File(content=daemons(), mode=0o640, owner="frr"),
         "etc/frr/frr.conf": File(content=configuration, mode=0o640, owner="frr"),
-        "etc/lldpd.d/05-install.conf": File(content=lldp(node.name)),
+        **lldp(node.name),
         "etc/sysctl.d/05-install.conf": File(content=_SYSCTL),
         "etc/ssh/sshd_config.d/06-switch.conf": File(content=_SSHD),
         "etc/ssh/operator_principals": File(content=f"{principal}\n"),
@@ -73,7 +83,7 @@ def files(node: Node, accounts: Mapping[str, str], principal: str) -> dict[str, 
 
 def units() -> dict[str, str]:
     """The units that are enabled: the target of each link, by its path."""
-    return dict(map(unit, ("frr.service", "lldpd.service")))
+    return dict(map(unit, ("frr.service", LLDP_TIMER)))
 
 
 def unit(name: str) -> tuple[str, str]:
@@ -81,9 +91,14 @@ def unit(name: str) -> tuple[str, str]:
     return f"{_WANTED}/{name}", f"{_UNITS}/{name}"
 
 
-def lldp(name: str) -> str:
-    """How lldpd tells who it is: by the node's name, and by those of its ports."""
-    return f"{_HEADER}configure system hostname {name}\nconfigure lldp portidsubtype ifname\n"
+def lldp(name: str) -> dict[str, File]:
+    """How lldpd starts, and tells who it is: by the node's name, and by those of its ports."""
+    configuration = f"configure system hostname {name}\nconfigure lldp portidsubtype ifname\n"
+    return {
+        "etc/lldpd.d/05-install.conf": File(content=f"{_HEADER}{configuration}"),
+        f"{_UNITS[1:]}/{LLDP_TIMER}": File(content=_LLDP_TIMER),
+        f"{_UNITS[1:]}/lldpd.service.d/05-install.conf": File(content=_LLDP_QUIET),
+    }
 
 
 def daemons() -> str:
