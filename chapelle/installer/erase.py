@@ -156,8 +156,8 @@ def _mark(data: bytes) -> bytes:
 def _count(found: dict[int, bytes | None], before: dict[int, bytes | None]) -> dict[str, int]:
     counts = {"blank": 0, "changed": 0, "same": 0, "unreadable": 0}
     for position, mark in found.items():
-        if mark is None:
-            kind = "unreadable"
+        if mark is None or before[position] is None:
+            kind = "unreadable"  # nobody can say that it has changed
         elif mark == _BLANK:
             kind = "blank"
         else:

@@ -19,8 +19,13 @@ _PASSPHRASE = 20
 _PERMITTED = {
     "build": {"os": {"write"}, "data": {"format", "keep"}, "keep": {"keep"}},
     "rebuild": {"os": {"write"}, "data": {"mount", "keep"}, "keep": {"keep"}},
-    "erase": {"os": {"erase", "keep"}, "data": {"erase", "keep"}, "keep": {"keep"}},
+    # A disk to be kept is taken out of a machine before that machine is erased.
+    "erase": {"os": {"erase"}, "data": {"erase"}},
 }
+
+# What we write onto a disk of a purpose, as wipefs(8) names it on the disk as a whole. Anything
+# else is somebody else's, even beside our mark.
+_OURS = {"os": {"gpt"}, "data": {"crypto_LUKS"}}
 
 
 def hardware(order: Order, seen: Seen) -> None:
@@ -193,15 +198,14 @@ def _disk(disk: Disk, seen: SeenDisk) -> None:
             expected=f"a LUKS header {disk.mark}",
             found=_content(seen),
         )
-    if disk.action in {"write", "format"} and not ours:
-        foreign = [name for name in seen.signatures if name not in disk.may_hold]
-        if foreign:
-            raise Refused(
-                f"{where} holds data that the plan does not name",
-                expected="an empty disk, or one of this host"
-                + (f", or {', '.join(disk.may_hold)}" if disk.may_hold else ""),
-                found=_content(seen),
-            )
+    known = {*disk.may_hold, *(_OURS[disk.purpose] if ours else ())}
+    if disk.action in {"write", "format", "erase"} and not known.issuperset(seen.signatures):
+        raise Refused(
+            f"{where} holds data that the plan does not name",
+            expected="an empty disk, or what this host wrote on it and nothing else"
+            + (f", or {', '.join(disk.may_hold)}" if disk.may_hold else ""),
+            found=_content(seen),
+        )
 
 
 def _content(seen: SeenDisk) -> str:

@@ -248,6 +248,50 @@ def test_our_own_earlier_attempt_is_written_over_but_not_another_hosts() -> None
         gates.guard(received(ordered()), with_disk("OS-A", signatures=("gpt",), mark=theirs))
 
 
+def test_what_lies_beside_our_mark_is_not_ours() -> None:
+    ours = deploy.mark(HOST, "OS-A")
+    with pytest.raises(Refused, match="holds data"):
+        gates.guard(
+            received(ordered()), with_disk("OS-A", signatures=("gpt", "zfs_member"), mark=ours)
+        )
+
+
+def erasing(order: deploy.Order) -> deploy.Order:
+    disks = tuple(
+        msgspec.structs.replace(disk, action="erase")
+        for disk in order.disks
+        if disk.purpose != "keep"
+    )
+    return msgspec.structs.replace(order, mode="erase", disks=disks)
+
+
+def test_what_is_erased_is_this_hosts_or_nothing() -> None:
+    disks = tuple(disk for disk in seen().disks if disk.serial != "KEEP-A")
+    order = received(erasing(ordered()))
+    gates.guard(order, disks)
+    for held, mark, fits in (
+        ("crypto_LUKS", deploy.mark(HOST, "DATA-A"), True),
+        ("crypto_LUKS", deploy.mark("another", "DATA-A"), False),
+        ("ext4", "", False),
+    ):
+        changed = tuple(
+            dataclasses.replace(disk, signatures=(held,), mark=mark)
+            if disk.serial == "DATA-A"
+            else disk
+            for disk in disks
+        )
+        if fits:
+            gates.guard(order, changed)
+        else:
+            with pytest.raises(Refused, match="holds data"):
+                gates.guard(order, changed)
+
+
+def test_a_machine_with_a_disk_to_keep_is_not_erased() -> None:
+    with pytest.raises(Refused, match="may not be treated so"):
+        gates.guard(received(msgspec.structs.replace(ordered(), mode="erase")), seen().disks)
+
+
 def test_a_rebuild_needs_the_data_disk_that_the_host_had() -> None:
     order = received(rebuild(ordered()))
     mark = deploy.mark(HOST, "DATA-A")
