@@ -1,8 +1,10 @@
 """Fills the cache with a seeded NetBox's dump and the lab's root image: ahead.py STATE
 
-Run by conftest.py beside the tests that need no NetBox, in a state directory of its own.
+Run by conftest.py beside the tests that need no NetBox, in a state directory of its own; by each
+process of tests, of which the first does it and the others wait for that.
 """
 
+import fcntl
 import sys
 from pathlib import Path
 
@@ -23,6 +25,9 @@ def silent(_line: str) -> None:
 if __name__ == "__main__":
     settings = settings_of(Path(sys.argv[1]))
     layout = Layout.of(settings)
+    settings.cache.mkdir(parents=True, exist_ok=True)
+    first = (settings.cache / "tests-ahead.lock").open("w")
+    fcntl.flock(first, fcntl.LOCK_EX)
     if not seeded_dump(layout, server_install.version(layout), seed.digest(settings)).exists():
         prepare.netbox(settings, silent)
         server.reset(settings, silent)

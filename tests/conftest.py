@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a real NetBox of their own, empty or seeded, one a session."""
+"""Fixtures for all tests: a real NetBox of their own, empty or seeded, one a process."""
 
 import os
 import shutil
@@ -24,7 +24,8 @@ for ignored in (signal.SIGINT, signal.SIGHUP):
         signal.signal(ignored, signal.default_int_handler)
 
 
-# What needs no NetBox comes first: meanwhile one is seeded, which takes minutes once a machine.
+# What needs no NetBox comes first: meanwhile one is seeded, which takes minutes once a machine. All
+# tests of a module run in one process, several of which share the work (pytest-xdist).
 FIRST = ("unit", "switch")
 SEEDING = 1800.0  # seconds
 AHEAD = pytest.StashKey["subprocess.Popen[bytes]"]()
@@ -41,8 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _ahead(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fills the cache beside the tests that need no NetBox."""
-    needing = [item.get_closest_marker("netbox") is not None for item in request.session.items]
-    if all(needing) or not any(needing):
+    if not any(item.get_closest_marker("netbox") for item in request.session.items):
         yield
         return
     settings = request.getfixturevalue("new_state")()
