@@ -264,7 +264,7 @@ def test_a_data_disk_that_does_not_open_stops_a_rebuild_before_anything_is_writt
     site: Site,
 ) -> None:
     order = site.order(mode="rebuild")
-    other = msgspec.structs.replace(order.encryption, passphrase="another passphrase")
+    other = msgspec.structs.replace(order.encryption, passphrase="another passphrase than that")
     report = site.carry_out(msgspec.structs.replace(order, encryption=other))
     assert (report.outcome, report.stage) == ("failed", "data")
     site.machine.start()
