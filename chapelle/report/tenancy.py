@@ -22,34 +22,40 @@ _RUNS = 12
 _LONGEST = 40
 
 
-def plan_lines(plan: TenancyPlan, diffs: Mapping[str, str], *, brief: bool = False) -> list[str]:
+def plan_lines(
+    plan: TenancyPlan, diffs: Mapping[str, str], *, brief: bool = False, back: bool = False
+) -> list[str]:
     """A plan for a reader: where, what from which pool, what else, and which switches follow.
 
     Arguments:
         plan: the plan.
         diffs: what it changes on each switch, by name.
         brief: whether a long plan is cut.
+        back: whether the plan was carried out, as far as it came, and is to be taken back.
     """
     what = f" ({plan.reference})" if plan.reference else ""
-    lines = [*_wrapped(f"{plan.name}{what} {_TITLES[plan.kind]}", ""), f"  plan      {plan.hash}"]
+    title = f"{plan.name}{what} {_TITLES[plan.kind]}{': to be taken back' if back else ''}"
+    lines = [*_wrapped(title, ""), f"  plan      {plan.hash}"]
     lines.append(f"  snapshot  {plan.snapshot}")
     if plan.empty:
         return [*lines, "", "nothing to do: NetBox says all of it already"]
     racks = host_names(plan.racks, _RUNS)
     lines += _wrapped(f"racks     {racks or '-'} in aisle {', '.join(plan.aisles) or '-'}")
     lines.append(f"  NetBox    {_counted(plan)}")
-    names = host_names(diffs, _RUNS)
-    follow = f"{plural(len(diffs), 'switch', 'switches')}: {names}" if diffs else "none changes"
+    switches = plan.switches if back else tuple(diffs)
+    names = host_names(switches, _RUNS)
+    many = plural(len(switches), "switch", "switches")
+    follow = f"{many}: {names}" if switches else "none changes"
     lines += _wrapped(f"switches  {follow}")
-    lines += _equipment(plan.equipment)
-    lines += ["", "what changes:"]
+    lines += [] if back else _equipment(plan.equipment)
+    lines += ["", "what is taken back, as far as it was done:" if back else "what changes:"]
     shown = plan.words[:_LONGEST] if brief else plan.words
     lines += [line for words in shown for line in _wrapped(f"- {words}")]
     if len(shown) < len(plan.words):
         lines.append(f"  and {len(plan.words) - len(shown)} lines more: --dry-run shows all")
     if plan.taken:
         counted = Counter(one.kind for one in plan.taken)
-        lines += ["", "from the pools:"]
+        lines += ["", "back to the pools:" if back else "from the pools:"]
         lines += [f"  - {WORDS[kind]}: {_taken(plan, kind)}" for kind in counted]
     return lines
 

@@ -135,7 +135,7 @@ def _asking(terminal: Terminal, *, yes: bool, undo: bool) -> "Confirm":
     def ask(plan: "TenancyPlan", diffs: dict[str, str]) -> None:
         if yes:
             return
-        for line in report.plan_lines(plan, diffs, brief=True):
+        for line in report.plan_lines(plan, diffs, brief=True, back=undo):
             terminal.say(line)
         report.print_diffs(diffs, sys.stderr, brief=True)
         confirm("Take all of this back?" if undo else "Go on?")

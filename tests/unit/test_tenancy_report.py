@@ -45,6 +45,15 @@ def test_a_long_plan_is_cut_for_who_is_asked() -> None:
     assert any("edge-ap-hp-a1 (Tenant edge 4x25G" in line for line in brief)
 
 
+def test_who_takes_back_is_shown_what_goes_back() -> None:
+    plan = offboard(tenants.datacentre(), "paris-habitat", TODAY)
+    lines = report.plan_lines(plan, {}, brief=True, back=True)
+    assert lines[0] == "Paris Habitat leaves: to be taken back"
+    assert "what is taken back, as far as it was done:" in lines
+    assert f"{len(plan.switches)} switches: " in "".join(lines)
+    assert not any("yes confirms" in line for line in lines)
+
+
 def test_diffs_are_printed_once_for_all_switches_that_have_them() -> None:
     out = io.StringIO()
     report.print_diffs({"leaf-a2-ta": "+vrf x\n", "leaf-a2-tb": "+vrf x\n"}, out)
