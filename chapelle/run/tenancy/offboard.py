@@ -25,6 +25,9 @@ from chapelle.run.tenancy.onboard import Confirm, Outcome
 from chapelle.run.tenancy.papers import Papers
 from chapelle.settings import Settings
 
+# The certificate of a run that is done.
+_FOR_MACHINES, _FOR_PEOPLE = "certificate.json", "certificate.txt"
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What to do.
@@ -108,6 +111,8 @@ def undo(settings: Settings, order: Order, operator: Operator, confirm: Confirm)
         confirm(made, {})
         dc = prepare.scene(settings, operator.say).dc
         Carrying(settings, run, dc, operator, _again(order)).undo()
+        for name in (_FOR_MACHINES, _FOR_PEOPLE):  # it certifies what is not so any more
+            (run.path / name).unlink(missing_ok=True)
         return Outcome(plan=made, diffs={}, run=run.run, stage="undone", papers=run.path)
 
 
@@ -162,9 +167,9 @@ def _certify(run: Papers) -> Certificate:
         switches=run.state.switches,
     )
     data = msgspec.json.format(msgspec.json.encode(made)) + b"\n"
-    files.write(run.path / "certificate.json", data)
+    files.write(run.path / _FOR_MACHINES, data)
     text = "".join(f"{line}\n" for line in report.certificate_lines(made))
-    files.write(run.path / "certificate.txt", text)
+    files.write(run.path / _FOR_PEOPLE, text)
     return made
 
 
