@@ -42,12 +42,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _ahead(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fills the cache beside the tests that need no NetBox."""
-    if not any(item.get_closest_marker("netbox") for item in request.session.items):
+    needing = [item.get_closest_marker("netbox") is not None for item in request.session.items]
+    if not any(needing):
         yield
         return
     settings = request.getfixturevalue("new_state")()
     with subprocess.Popen([sys.executable, HERE / "ahead.py", settings.state]) as ahead:
         request.config.stash[AHEAD] = ahead
+        if all(needing):
+            ahead.wait(SEEDING)
         yield
         ahead.terminate()
 
