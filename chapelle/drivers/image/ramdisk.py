@@ -31,9 +31,9 @@ INSTALLER = HERE.parent.parent / "installer"
 _PYTHON = Path("usr/lib/chapelle")
 
 # What a ramdisk in memory has no use for. md arrays are assembled by the installer alone, never by
-# udev as soon as a disk is seen.
+# udev as soon as a disk is seen. /var/cache/cracklib stays: clevis makes its keys by it.
 _LEFT_OUT = (
-    "boot", "var/cache", "var/lib/apt", "var/lib/dpkg/info", "var/log", "usr/share/doc",
+    "boot", "var/cache/apt", "var/cache/debconf", "var/lib/apt", "var/lib/dpkg/info", "var/log", "usr/share/doc",
     "usr/share/zoneinfo", "usr/share/bash-completion", "usr/share/initramfs-tools",
     "usr/share/misc", "usr/share/perl", "usr/share/perl5", "usr/share/snmp", "usr/lib/klibc",
     "usr/lib/x86_64-linux-gnu/perl", "usr/lib/x86_64-linux-gnu/perl5",
