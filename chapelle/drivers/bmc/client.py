@@ -209,24 +209,52 @@ class Bmc:
         if kept != wanted:
             raise self._unsettled("what it boots from next", shown(override), shown(kept))
 
-    def insert(self, image: str) -> None:
+    def insert(self, image: str) -> str:
         """Put an image into the server's virtual CD drive, and read it back.
+
+        Returns:
+            The image that was there before, and was taken out; empty if there was none.
 
         Raises:
             BmcError: it has no such drive.
-            UnsettledError: the drive is empty afterwards.
+            UnsettledError: the drive is not emptied, or is empty afterwards.
         """
         drive = self._drive()
+        before = self._emptied(drive)
         self._sensibly(lambda: drive.insert_media(image, inserted=True, write_protected=True))
-        self._sensibly(drive.refresh)
-        if not drive.inserted or drive.image != image:
-            raise self._unsettled("the image in its CD drive", image, str(drive.image))
+        if not self._drive_becomes(drive, lambda: drive.inserted and drive.image == image):
+            raise self._unsettled("the image for its CD drive", image, _content(drive))
+        return before
 
-    def eject(self) -> None:
-        """Empty the server's virtual CD drive; one that is empty is left as it is."""
-        drive = self._drive()
-        if drive.inserted:
-            self._sensibly(drive.eject_media)
+    def eject(self) -> str:
+        """Empty the server's virtual CD drive, and read it back; one that is empty stays so.
+
+        Returns:
+            The image that was there; empty if there was none.
+
+        Raises:
+            BmcError: it has no such drive.
+            UnsettledError: something is in it afterwards.
+        """
+        return self._emptied(self._drive())
+
+    def _emptied(self, drive: Any) -> str:
+        if not drive.inserted:
+            return ""
+        before = _content(drive)
+        self._sensibly(drive.eject_media)
+        if not self._drive_becomes(drive, lambda: not drive.inserted):
+            raise self._unsettled("the order to empty its CD drive", "nothing", _content(drive))
+        return before
+
+    def _drive_becomes(self, drive: Any, true: Callable[[], bool]) -> bool:
+        """Whether it is so in time; a BMC may take a moment to load an image."""
+
+        def done() -> bool:
+            self._sensibly(lambda: drive.refresh(force=True))
+            return true()
+
+        return self._becomes(done, self.target.family.seconds.answer)
 
     def _drive(self) -> Any:
         def drives() -> list[Any]:
@@ -375,6 +403,13 @@ def shown(override: Override) -> str:
         return "as always"
     mode = f" by {override.mode}" if override.mode else ""
     return f"{override.source}{mode}{', once' if override.once else ''}"
+
+
+def _content(drive: Any) -> str:
+    """What is in a drive, as the BMC names it."""
+    if not drive.inserted:
+        return "nothing"
+    return str(drive.image or drive.image_name or "something without a name")
 
 
 def _named[T](words: Mapping[str, T], theirs: object) -> str | None:
