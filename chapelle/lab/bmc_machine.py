@@ -38,6 +38,7 @@ FAULTS = {
     "forgets": "loses pending settings and what to boot from when power changes",
     "ignores-override": "takes what to boot from, and does not keep it",
     "boots-disk": "keeps what to boot from, and boots from disk",
+    "picky-drive": "wants to be told how a medium is fetched, and a body to take it out",
     "stuck-drive": "takes a medium in or out, and does nothing",
 }
 Faults = Mapping[str, float]

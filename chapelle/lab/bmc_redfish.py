@@ -293,8 +293,11 @@ class Redfish:
                 return Answer(204)
             if clean.startswith(ACCOUNTS):
                 return _account(board, method, clean, body)
-            if method == "POST" and "/VirtualMedia/" in clean and "stuck-drive" in board.faults:
-                return Answer(204)
+            if method == "POST" and "/VirtualMedia/" in clean:
+                if "stuck-drive" in board.faults:
+                    return Answer(204)
+                if "picky-drive" in board.faults and (missing := _missed(clean, body)):
+                    return missing
             return self._emulated(board, method, path, clean, body)
 
     def _emulated(self, board: Board, method: str, path: str, clean: str, body: bytes) -> Answer:
@@ -315,6 +318,18 @@ def _json(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _missed(path: str, body: bytes) -> Answer | None:
+    """What a BMC answers that wants more said of a medium than DSP0268 does."""
+    if path.endswith("EjectMedia"):
+        return None if body else Answer(415)
+    if "TransferProtocolType" in _json(body):
+        return None
+    more = [{"RelatedProperties": ["#/TransferProtocolType"]}]
+    told = {"code": "Base.1.8.ActionParameterMissing", "@Message.ExtendedInfo": more}
+    content = json.dumps({"error": told}).encode()
+    return Answer(400, (("Content-Type", "application/json"),), content)
 
 
 def _account(board: Board, method: str, path: str, body: bytes) -> Answer:

@@ -207,6 +207,13 @@ def test_an_image_takes_the_place_of_another_in_the_virtual_drive(rig: Rig, imag
         assert bmc.eject() == ""
 
 
+def test_a_drive_that_wants_to_be_asked_in_other_words_is(rig: Rig, images: str) -> None:
+    rig.faults(**{HOST: {"picky-drive": 1}})
+    with Bmc(rig.target(HOST)) as bmc:
+        bmc.insert(f"{images}/ours.iso")
+        assert bmc.eject() == f"{images}/ours.iso"
+
+
 def test_a_drive_that_does_not_what_its_bmc_says_is_found_out(rig: Rig, images: str) -> None:
     image = f"{images}/ours.iso"
     target = rig.target(HOST, limits=msgspec.structs.replace(bmc_rig.IMPATIENT, answer=1))

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from chapelle import lazy
 from chapelle.drivers.bmc import wire
 from chapelle.drivers.bmc.contract import (
-    BmcError,
     Override,
     Target,
     UnreachableError,
     UnsettledError,
+    senseless,
+    unsettled,
 )
 from chapelle.model.hardware import Disk, Hardware, NetworkPort
 
@@ -123,7 +124,7 @@ class Bmc:
             return "on"
         if state in {sushy.PowerState.OFF, sushy.PowerState.POWERING_ON}:
             return "off"
-        raise self._senseless("PowerState On or Off", str(state))
+        raise senseless(self.target, "PowerState On or Off", str(state))
 
     def switch(self, wanted: Power, *, graceful: bool = False) -> bool:
         """See that the server is on or off. Returns whether it was not.
@@ -150,7 +151,7 @@ class Bmc:
         if not self._becomes(lambda: self.power() == wanted, limit):
             raise UnsettledError(
                 f"The power of {self.target.host} does not become {wanted}.",
-                where=self._where(),
+                where=self.target.where,
                 expected=f"{wanted} within {limit} s after {kind}",
                 found=self.power(),
                 remedy="look at its console; --action=off does not ask the operating system",
@@ -207,7 +208,7 @@ class Bmc:
             once=override.once and override.source is not None,
         )
         if kept != wanted:
-            raise self._unsettled("what it boots from next", shown(override), shown(kept))
+            raise unsettled(self.target, "what it boots from next", override.words, kept.words)
 
     def insert(self, image: str) -> str:
         """Put an image into the server's virtual CD drive, and read it back.
@@ -223,7 +224,7 @@ class Bmc:
         before = self._emptied(drive)
         self._sensibly(lambda: drive.insert_media(image, inserted=True, write_protected=True))
         if not self._drive_becomes(drive, lambda: drive.inserted and drive.image == image):
-            raise self._unsettled("the image for its CD drive", image, _content(drive))
+            raise unsettled(self.target, "the image for its CD drive", image, _content(drive))
         return before
 
     def eject(self) -> str:
@@ -244,7 +245,9 @@ class Bmc:
         before = _content(drive)
         self._sensibly(drive.eject_media)
         if not self._drive_becomes(drive, lambda: not drive.inserted):
-            raise self._unsettled("the order to empty its CD drive", "nothing", _content(drive))
+            raise unsettled(
+                self.target, "the order to empty its CD drive", "nothing", _content(drive)
+            )
         return before
 
     def _drive_becomes(self, drive: Any, true: Callable[[], bool]) -> bool:
@@ -269,7 +272,7 @@ class Bmc:
         for drive in self._sensibly(drives):
             if kinds & set(drive.media_types):
                 return drive
-        raise self._senseless("a virtual drive for CDs", "none")
+        raise senseless(self.target, "a virtual drive for CDs", "none")
 
     # -- settings of the firmware -----------------------------------------------------------------
 
@@ -360,34 +363,17 @@ class Bmc:
         """Ask; what sushy cannot make sense of is an error of ours, with the place."""
         try:
             return action()
+        except sushy.exceptions.HTTPError as error:
+            raise wire.refused(self.target, error) from error
         except sushy.exceptions.SushyError as error:
-            raise self._senseless("an answer by DSP0268", " ".join(str(error).split())) from error
+            raise senseless(
+                self.target, "an answer by DSP0268", " ".join(str(error).split())
+            ) from error
 
     def _word(self, words: Mapping[str, str], ours: str) -> str:
         if ours not in words:
-            raise self._senseless(f"one of {', '.join(words)}", ours)
+            raise senseless(self.target, f"one of {', '.join(words)}", ours)
         return words[ours]
-
-    def _where(self) -> str:
-        return f"BMC of {self.target.host} at {self.target.address}"
-
-    def _senseless(self, expected: str, found: str) -> BmcError:
-        return BmcError(
-            f"The BMC of {self.target.host} cannot be understood.",
-            where=self._where(),
-            expected=expected,
-            found=found[:300],
-            remedy="mend inventory/hardware-quirks.yml if the model is another than it says",
-        )
-
-    def _unsettled(self, what: str, expected: str, found: str) -> UnsettledError:
-        return UnsettledError(
-            f"The BMC of {self.target.host} took {what}, and did not keep it.",
-            where=self._where(),
-            expected=expected,
-            found=found,
-            remedy="try again; a BMC that forgets wants newer firmware",
-        )
 
 
 def _firmware(system: Any) -> dict[str, str]:
@@ -395,14 +381,6 @@ def _firmware(system: Any) -> dict[str, str]:
     for manager in system.managers[:1]:
         found["bmc"] = manager.firmware_version
     return {name: version for name, version in found.items() if version}
-
-
-def shown(override: Override) -> str:
-    """What a server boots from next, in words."""
-    if override.source is None:
-        return "as always"
-    mode = f" by {override.mode}" if override.mode else ""
-    return f"{override.source}{mode}{', once' if override.once else ''}"
 
 
 def _content(drive: Any) -> str:
