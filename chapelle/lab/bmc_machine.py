@@ -7,6 +7,7 @@ machine, and what was pending is taken up when it starts.
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -37,6 +38,8 @@ FAULTS = {
     "forgets": "loses pending settings and what to boot from when power changes",
     "ignores-override": "takes what to boot from, and does not keep it",
     "boots-disk": "keeps what to boot from, and boots from disk",
+    "picky-drive": "wants to be told how a medium is fetched, and a body to take it out",
+    "stuck-drive": "takes a medium in or out, and does nothing",
 }
 Faults = Mapping[str, float]
 
@@ -114,6 +117,9 @@ class Backend(Protocol):
     def boot_source(self, host: str, source: str, mode: str) -> None:
         """What the next start is to boot from, in Redfish's words; called before `on`."""
 
+    def medium(self, host: str, image: Path | None) -> None:
+        """Put a copy of an image into the CD drive; none empties it. It may have power."""
+
 
 class Simulated:
     """Machines that have no more than power."""
@@ -137,6 +143,9 @@ class Simulated:
 
     def boot_source(self, host: str, source: str, mode: str) -> None:
         """A machine that is not there boots from nothing."""
+
+    def medium(self, host: str, image: Path | None) -> None:
+        """It has no drive either; its BMC says what it was told."""
 
 
 class Board:
@@ -219,6 +228,10 @@ class Board:
         self.booted.append(source)
         self._backend.boot_source(self.machine.name, source, self.mode)
         self._backend.power(self.machine.name, "on")
+
+    def medium(self, image: Path | None) -> None:
+        """Take an image for the CD drive, or empty it."""
+        self._backend.medium(self.machine.name, image)
 
     def override(self, target: str | None, enabled: str | None, mode: str | None) -> None:
         """Take what to boot from."""

@@ -14,7 +14,7 @@ QEMU = "qemu"
 # Where the fleet's process is: it runs in the hub, and has no other path to it.
 _OWN_NETWORK = Path("/proc/self/ns/net")
 
-_SOURCES: Mapping[str, Source] = {"Pxe": "network", "UefiHttp": "http"}
+_SOURCES: Mapping[str, Source] = {"Pxe": "network", "UefiHttp": "http", "Cd": "cd"}
 _FIRMWARES: Mapping[str, Firmware] = {"UEFI": "uefi", "Legacy": "bios"}
 _ACTIONS: Mapping[str, Literal["on", "off", "shutdown"]] = {
     "on": "on",
@@ -44,6 +44,10 @@ class Machines:
         self._power.power(host, _ACTIONS[action])
 
     def boot_source(self, host: str, source: str, mode: str) -> None:
-        """What the next start is to boot from; whatever is no network is the machine's disks."""
+        """What the next start is to boot from; whatever it does not know is the machine's disks."""
         self._power.firmware(host, _FIRMWARES[mode])
         self._power.boot_source(host, _SOURCES.get(source, "disk"))
+
+    def medium(self, host: str, image: Path | None) -> None:
+        """Put an image into its CD drive, or take out what is there."""
+        self._power.medium(host, image)

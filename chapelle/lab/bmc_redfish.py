@@ -10,14 +10,19 @@ import hmac
 import json
 import logging
 import re
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import requests
+from requests.adapters import HTTPAdapter
 from sushy_tools import error
 from sushy_tools.emulator import main
+from sushy_tools.emulator.resources import vmedia
 from sushy_tools.emulator.resources.systems.base import AbstractSystemsDriver
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
@@ -27,6 +32,8 @@ SYSTEMS = "/redfish/v1/Systems"
 ACCOUNTS = "/redfish/v1/AccountService"
 OPEN = {"/redfish", "/redfish/v1"}
 STORAGE = "1"
+CD = "Cd"
+FETCH_SECONDS = 30
 MEMORY_GIB = 256
 PROCESSORS = 2
 FIRMWARE = {"bios": "2.4.1", "bmc": "7.10.30"}
@@ -159,9 +166,49 @@ class Driver(AbstractSystemsDriver):  # type: ignore[misc,unused-ignore]
             for n in range(1, PROCESSORS + 1)
         ]
 
-    def set_boot_image(self, identity: str, *_arguments: Any, **_keywords: Any) -> None:
-        """The emulator itself keeps what is in a drive."""
+    def set_boot_image(
+        self, identity: str, device: str, boot_image: str | None = None, **_keywords: Any
+    ) -> None:
+        """Put what the emulator has fetched into the machine's drive; nothing empties it."""
         self.uuid(identity)
+        if device == CD:
+            _board().medium(Path(boot_image) if boot_image else None)
+
+
+class Media(vmedia.StaticDriver):  # type: ignore[misc,unused-ignore]
+    """The emulator's drives; what is put in is fetched from the BMC's own address."""
+
+    def _get_image(self, image_url: str, *_unused: Any) -> tuple[str, str]:
+        path = Path(tempfile.mkdtemp(dir=self._config["SUSHY_EMULATOR_STATE_DIR"])) / "image"
+        try:
+            with requests.Session() as session:
+                session.trust_env = False  # no proxy
+                session.mount("http://", _From(_board().machine.address))
+                answer = session.get(image_url, timeout=FETCH_SECONDS)
+                answer.raise_for_status()
+                path.write_bytes(answer.content)
+        except requests.exceptions.RequestException as wrong:
+            shutil.rmtree(path.parent)
+            raise error.BadRequest(f"cannot fetch the image: {type(wrong).__name__}") from wrong
+        return path.name, str(path)
+
+    def eject_image(self, identity: str, device: str) -> None:
+        """Forget the image, and its directory too."""
+        kept = self._get_device(identity, device).get("_local_file")
+        super().eject_image(identity, device)
+        if kept:
+            shutil.rmtree(Path(kept).parent, ignore_errors=True)
+
+
+class _From(HTTPAdapter):
+    """Connections from one address."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **keywords: Any) -> None:
+        super().init_poolmanager(*arguments, **keywords, source_address=(self._address, 0))
 
 
 class _Storage(Mapping[str, Any]):
@@ -206,7 +253,9 @@ class Redfish:
     """
 
     def __init__(self, state: Path) -> None:
-        main.fakedriver.FakeDriver = Driver  # the emulator's own choice of drivers is a fixed one
+        # The emulator's own choice of drivers is a fixed one.
+        main.fakedriver.FakeDriver = Driver
+        main.vmddriver.StaticDriver = Media
         main.app.configure(
             extra_config={
                 "SUSHY_EMULATOR_FAKE_DRIVER": True,
@@ -244,6 +293,11 @@ class Redfish:
                 return Answer(204)
             if clean.startswith(ACCOUNTS):
                 return _account(board, method, clean, body)
+            if method == "POST" and "/VirtualMedia/" in clean:
+                if "stuck-drive" in board.faults:
+                    return Answer(204)
+                if "picky-drive" in board.faults and (missing := _missed(clean, body)):
+                    return missing
             return self._emulated(board, method, path, clean, body)
 
     def _emulated(self, board: Board, method: str, path: str, clean: str, body: bytes) -> Answer:
@@ -264,6 +318,18 @@ def _json(body: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _missed(path: str, body: bytes) -> Answer | None:
+    """What a BMC answers that wants more said of a medium than DSP0268 does."""
+    if path.endswith("EjectMedia"):
+        return None if body else Answer(415)
+    if "TransferProtocolType" in _json(body):
+        return None
+    more = [{"RelatedProperties": ["#/TransferProtocolType"]}]
+    told = {"code": "Base.1.8.ActionParameterMissing", "@Message.ExtendedInfo": more}
+    content = json.dumps({"error": told}).encode()
+    return Answer(400, (("Content-Type", "application/json"),), content)
 
 
 def _account(board: Board, method: str, path: str, body: bytes) -> Answer:

@@ -5,6 +5,7 @@ runs, and what a machine boots from is in a file beside its disks.
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,6 +22,7 @@ from chapelle.settings import Settings
 REDFISH_SOURCES: dict[str, Source] = {
     "Pxe": "network",
     "UefiHttp": "http",
+    "Cd": "cd",
     "Hdd": "disk",
     "None": "disk",
 }
@@ -83,6 +85,21 @@ class Power:
         with self._held(host) as each:
             self._keep(each, msgspec.structs.replace(self.setup(host), firmware=kind))
 
+    def medium(self, host: str, image: Path | None) -> None:
+        """Put a copy of an image into its CD drive in place of what is there; none empties it."""
+        with self._held(host) as each:
+            kept = self._home(each) / qemu.MEDIUM
+            if image is None:
+                kept.unlink(missing_ok=True)
+                command = qemu.ejecting()
+            else:
+                new = kept.with_suffix(".new")
+                shutil.copyfile(image, new)
+                new.replace(kept)
+                command = qemu.inserting(kept)
+            if self.state(host) == "on":
+                qmp.ask(self._home(each), command)
+
     def power(self, host: str, action: Action) -> None:
         """Switch it. Switching on what is on, or off what is off, changes nothing."""
         with self._held(host) as each:
@@ -118,13 +135,13 @@ class Power:
         after = msgspec.structs.replace(setup, once=None)
         self._keep(each, after)
         files.write(home / "started.json", msgspec.json.encode(after))
-        first = qemu.first_place(setup.source)
-        if first != qemu.first_place(source):  # from its next reset on
-            changes = [
-                {"path": f"/machine/peripheral/{qemu.port_id(number)}", "property": "bootindex",
-                 "value": first + number}
-                for number in range(len(each.ports))
-            ]  # fmt: skip
+        now, later = qemu.places(each, source), qemu.places(each, setup.source)
+        changes = [  # from its next reset on
+            {"path": f"/machine/peripheral/{name}", "property": "bootindex", "value": place}
+            for name, place in later.items()
+            if place != now[name]
+        ]
+        if changes:
             qmp.ask(home, *(("qom-set", change) for change in changes))
 
     def _started(self, each: Node) -> Setup | None:

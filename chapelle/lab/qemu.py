@@ -13,7 +13,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from chapelle.errors import ChapelleError
 from chapelle.lab import cgroup, files, wires
@@ -23,8 +23,9 @@ from chapelle.lab.qmp import SOCKET
 from chapelle.lab.spec import Node
 
 Firmware = Literal["bios", "uefi"]
-# What a machine boots from first: its network by PXE, its network by UEFI HTTP boot, or its disks.
-Source = Literal["disk", "network", "http"]
+# What a machine boots from first: its network by PXE, its network by UEFI HTTP boot, its disks, or
+# its CD drive.
+Source = Literal["disk", "network", "http", "cd"]
 
 PROGRAM = "qemu-system-x86_64"
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
@@ -36,6 +37,8 @@ PROCESSORS = 2
 GB = 1_000_000_000
 TPM_SOCKET = "tpm.sock"
 CONSOLE = "console.log"
+# What is in the CD drive, while something is.
+MEDIUM = "medium.iso"
 
 # Enters the control groups whose files it is given, after their number; starts the TPM, which ends
 # when QEMU does; and becomes QEMU, which goes to the background when it is ready.
@@ -47,8 +50,10 @@ _START = (
 )
 START_SECONDS = 60
 
-# Places in the order of boot: the network's when it comes first, the disks', the network's after.
-FIRST, DISKS, LAST = 1, 101, 201
+# Places in the order of boot: the CD drive's and the network's when they come first, the disks',
+# and the others' after. No place is ever that of another, so they can change in any order.
+CD_FIRST, FIRST, DISKS, LAST, CD_LAST = 0, 1, 101, 201, 301
+CD = "cd"
 
 
 def missing() -> Mapping[str, str]:
@@ -82,9 +87,11 @@ def prepare(node: Node, home: Path) -> None:
         shutil.copyfile(OVMF_VARS, home / "vars.fd")
 
 
-def first_place(source: Source) -> int:
-    """The place of the first network port in the order of boot."""
-    return LAST if source == "disk" else FIRST
+def places(node: Node, source: Source) -> dict[str, int]:
+    """The places in the order of boot of network ports and CD drive, by QEMU's names for them."""
+    first = FIRST if source in {"network", "http"} else LAST
+    ports = {port_id(number): first + number for number in range(len(node.ports))}
+    return {CD: CD_FIRST if source == "cd" else CD_LAST, **ports}
 
 
 def port_id(number: int) -> str:
@@ -92,8 +99,27 @@ def port_id(number: int) -> str:
     return f"port{number}"
 
 
-def arguments(node: Node, firmware: Firmware, source: Source) -> list[str]:
-    """QEMU's command line; paths are relative to the node's directory."""
+def inserting(image: Path) -> tuple[str, dict[str, Any]]:
+    """The command of QMP that puts an image into the CD drive."""
+    return "blockdev-change-medium", {
+        "id": CD, "filename": str(image), "format": "raw", "read-only-mode": "read-only",
+    }  # fmt: skip
+
+
+def ejecting() -> tuple[str, dict[str, Any]]:
+    """The command of QMP that empties the CD drive, also while the system holds it closed."""
+    return "eject", {"id": CD, "force": True}
+
+
+def arguments(node: Node, firmware: Firmware, source: Source, *, medium: bool = False) -> list[str]:
+    """QEMU's command line; paths are relative to the node's directory.
+
+    Arguments:
+        node: which node.
+        firmware: which kind it has.
+        source: what it boots from first.
+        medium: something is in its CD drive.
+    """
     machine = machine_of(node)
     identity = uuid.uuid5(uuid.NAMESPACE_OID, f"{node.name}/{machine.serial}")
     found = [
@@ -125,7 +151,7 @@ def arguments(node: Node, firmware: Firmware, source: Source) -> list[str]:
     # OVMF has a driver of its own; with the card's program, which is iPXE, nothing else would be
     # tried. SeaBIOS has none: there iPXE is the card's program, as PXE is on a server's card.
     program = ",romfile=" if firmware == "uefi" else ""
-    first = first_place(source)
+    order = places(node, source)
     for number, port in enumerate(node.ports):
         name = port_id(number)
         tap = wires.port_name(node.name, port.name)
@@ -133,9 +159,12 @@ def arguments(node: Node, firmware: Firmware, source: Source) -> list[str]:
         found += [
             "-netdev", f"tap,id=net{number},ifname={tap},script=no,downscript=no",
             "-device", f"virtio-net-pci,id={name},netdev=net{number}{address}"
-            f",bootindex={first + number}{program}",
+            f",bootindex={order[name]}{program}",
         ]  # fmt: skip
-    return found
+    if medium:
+        found += ["-drive", f"file={MEDIUM},if=none,id=medium,format=raw,media=cdrom,readonly=on"]
+    drive = ",drive=medium" if medium else ""
+    return [*found, "-device", f"ide-cd,id={CD}{drive},bootindex={order[CD]}"]
 
 
 def _escaped(text: str) -> str:
@@ -171,8 +200,9 @@ def launch(
     # Who is in the hub already, a BMC, does not see where it is mounted.
     enter = ["nsenter", f"--net={hub}"] if wires.is_namespace(hub) else []
     enter += ["/bin/sh", "-ec", _START, "sh", str(len(group)), *group]
+    medium = (home / MEDIUM).exists()
     try:
-        found = _run([*enter, *arguments(node, firmware, source)], home)
+        found = _run([*enter, *arguments(node, firmware, source, medium=medium)], home)
     except (OSError, subprocess.SubprocessError) as error:
         found = str(error)
     if found:

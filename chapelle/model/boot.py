@@ -18,13 +18,14 @@ Firmware = Literal["bios", "uefi"]
 
 # What the boot service tells of. `stranger`: a MAC address that is no host's. `closed`: a host that
 # has no open window. `mode`: a firmware of the other kind than NetBox's. `asked`: DHCP answered.
-# `script`: a host loads its kernel. `again`: and it does so after the order was given out once.
-# `order`: the order was given out. `finished`: nothing more is answered to it. `refused`: a request
-# that nobody may make. `corrupt`: a file is not what it was. `expired`: a window's time is over.
-# `broken`: the service itself does not work any more.
+# `medium`: its BMC fetches the medium that it boots from. `script`: a host loads its kernel.
+# `again`: and it does so after the order was given out once. `order`: the order was given out.
+# `finished`: nothing more is answered to it. `refused`: a request that nobody may make.
+# `corrupt`: a file is not what it was. `expired`: a window's time is over. `broken`: the service
+# itself does not work any more.
 EventKind = Literal[
-    "stranger", "closed", "mode", "asked", "script", "again", "order", "finished", "refused",
-    "corrupt", "expired", "broken",
+    "stranger", "closed", "mode", "asked", "medium", "script", "again", "order", "finished",
+    "refused", "corrupt", "expired", "broken",
 ]  # fmt: skip
 
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
@@ -55,6 +56,8 @@ class BootWindow(msgspec.Struct, frozen=True, kw_only=True):
         initrd: its initial ramdisk.
         files: what the ramdisk may fetch, by path below the window's URL.
         command_line: the kernel's, without what says where the order is.
+        medium: what its BMC may fetch, to put it into the host's virtual CD drive.
+        bmc: the IPv4 address that the BMC fetches it from.
     """
 
     host: str
@@ -67,6 +70,8 @@ class BootWindow(msgspec.Struct, frozen=True, kw_only=True):
     firmware: Firmware = "uefi"
     files: dict[str, BootFile] = {}
     command_line: str = ""
+    medium: BootFile | None = None
+    bmc: str = ""
 
     @property
     def ip(self) -> str:
@@ -76,7 +81,8 @@ class BootWindow(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def all_files(self) -> tuple[BootFile, ...]:
         """Every file, the kernel first."""
-        return (self.kernel, self.initrd, *self.files.values())
+        media = (self.medium,) if self.medium else ()
+        return (self.kernel, self.initrd, *self.files.values(), *media)
 
     def validate(self) -> None:
         """Make sure that nothing in it means something else to DHCP, iPXE or a kernel.
@@ -96,6 +102,8 @@ class BootWindow(msgspec.Struct, frozen=True, kw_only=True):
                 raise wrong(what, self.host, expected, text)
         if not self.macs:
             raise wrong("MAC address", self.host, "the address of one port at least", "")
+        if self.medium is not None and not _is_address(self.bmc):
+            raise wrong("address of its BMC", self.host, "an IPv4 address", self.bmc)
         if self.expires.tzinfo is None:
             raise wrong("end", self.host, "a time with its zone", self.expires.isoformat())
         try:
@@ -114,6 +122,14 @@ class BootEvent(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     host: str = ""
     mac: str = ""
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def wrong(what: str, host: str, expected: str, found: str) -> InputError:

@@ -18,6 +18,8 @@ Setting = Literal[
 ]
 BootSource = Literal["network", "http", "disk", "cd"]
 BootMode = Literal["uefi", "bios"]
+# How a server is brought to load the installer: PXE, UEFI HTTP boot, or virtual media.
+BootWay = Literal["network", "http", "cd"]
 Field = Literal["manufacturer", "model", "disk-size", "port-name"]
 
 QUIRKS = "inventory/hardware-quirks.yml"
@@ -105,7 +107,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
 
     `says` is what the hardware calls itself, where that is not NetBox's word; `ports` are NetBox's
     names of ports by those of the BMC; `unreliable` are fields of the BMC that are wrong in all
-    servers of the model, and are not judged. `wanted` is the desired state of its settings.
+    servers of the model, and are not judged. `wanted` is the desired state of its settings. `boot`
+    is how its servers load the installer, where that is not as `inventory/deploy.yml` has it.
     """
 
     manufacturer: _Name
@@ -115,6 +118,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     ports: dict[str, str] = {}
     unreliable: tuple[Field, ...] = ()
     wanted: dict[str, str] = {}
+    boot: BootWay | None = None
 
 
 class Quirks(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,12 +17,17 @@ from boot_rig import until
 from test_lab import states, traces
 
 from chapelle import lab
+from chapelle.drivers.bmc.client import Bmc
+from chapelle.drivers.bmc.contract import Override, Target
 from chapelle.drivers.boot import BootService
 from chapelle.drivers.boot.script import PAUSE, TRIES
-from chapelle.lab import ca, faults, power, qemu, tang
+from chapelle.lab import ca, faults, power, qemu, qmp, tang
 from chapelle.model.boot import BootEvent, BootFile, BootWindow, Firmware
+from chapelle.netbox import changes
 from chapelle.plan import boot
+from chapelle.run import bmc as running
 from chapelle.run.boot import place
+from chapelle.run.prepare import Scene
 from chapelle.settings import ROOT, Settings
 
 HOST, OTHER = "compute-a2-01", "compute-a2-02"
@@ -128,6 +133,73 @@ def test_a_machine_boots_over_the_network_once_and_then_from_its_disks(
         "script", "order", "finished", "closed",
     ]  # fmt: skip
     assert len(booting.reports) == 1
+
+
+@pytest.fixture(scope="module")
+def bmc(site) -> Target:
+    """How the machine's BMC is reached."""
+    dc = reference.datacentre()
+    mark = changes.Mark(ids=frozenset(), lowest=0, newest="")
+    scene = Scene(dc=dc, netbox_url="", commit="", mark=mark)
+    return running.on_stand(site, scene, {HOST: dc.device(HOST)}, print).targets[HOST]
+
+
+@pytest.mark.parametrize("firmware", ["bios", "uefi"])
+def test_a_machine_boots_by_virtual_media_once_and_then_from_its_disks(
+    booting, bmc, firmware
+) -> None:
+    wanted = msgspec.structs.replace(
+        booting.window(firmware), medium=booting.service.medium(firmware), bmc=bmc.address
+    )
+    began = time.monotonic()
+    with (
+        booting.service.window(
+            wanted, order=lambda: b"the order", on_report=booting.report
+        ) as opened,
+        Bmc(bmc) as each,
+    ):
+        assert each.insert(opened.medium_url) == ""
+        each.boot_next(Override(source="cd", mode=firmware, once=True))
+        each.switch("on")
+        assert until(lambda: bool(booting.reports), BOOT_SECONDS), booting.console()
+        print(f"{firmware} cd: {time.monotonic() - began:.0f} s from power on to report")
+        assert each.eject() == opened.medium_url
+        (report,) = booting.reports
+        node = lab.read(booting.settings).hosts[HOST].node
+        assert (report["order"], report["firmware"]) == ("the order", firmware)
+        assert report["serial"] == node.machine.serial
+        assert report["disks"].split() == sorted(disk.serial for disk in node.machine.disks)
+        # The override has counted once, as with every other way to boot.
+        assert until(lambda: "closed" in booting.kinds(), BOOT_SECONDS), booting.console()
+    told = {"medium", "script", "order", "finished", "closed"}
+    assert [k for k in booting.kinds() if k in told] == [
+        "medium", "script", "order", "finished", "closed",
+    ]  # fmt: skip
+    assert len(booting.reports) == 1
+
+
+def test_a_medium_goes_in_and_out_while_the_machine_runs(site, tmp_path) -> None:
+    switch, home = power.Power(site), site.state / "lab/nodes" / OTHER
+    image = tmp_path / "image"
+    image.write_bytes(bytes(1 << 20))
+
+    def inside() -> str | None:
+        drives = {each.get("qdev"): each for each in qmp.ask(home, ("query-block", {}))[0]}
+        found = drives[qemu.CD].get("inserted")
+        return found and found["file"]
+
+    switch.power(OTHER, "on")
+    assert inside() is None
+    for _ in range(2):
+        switch.medium(OTHER, image)
+        assert inside() == str(home / qemu.MEDIUM)
+    switch.power(OTHER, "off")
+    switch.power(OTHER, "on")
+    assert inside() == qemu.MEDIUM
+    for _ in range(2):
+        switch.medium(OTHER, None)
+        assert inside() is None
+    switch.power(OTHER, "off")
 
 
 def test_a_firmware_that_lost_its_mode_is_told_of_and_boots_nothing(booting) -> None:

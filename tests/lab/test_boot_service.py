@@ -233,6 +233,33 @@ def test_what_nobody_may_ask_for_is_refused_and_told(site, host, service) -> Non
     assert told["chapelle.url"].rpartition("/")[2] not in str(site.events)
 
 
+def test_a_medium_is_given_to_the_bmc_alone_and_piece_by_piece(site, host, service) -> None:
+    bmc = site.machine("02:00:00:00:00:79")
+    bmc.ip("addr", "add", "10.64.2.79/24", "dev", "eno1")
+    host.dhcp(*IPXE, tries=1)
+    for firmware in ("bios", "uefi"):
+        medium = service.medium(firmware)
+        assert service.medium(firmware) == medium
+        wanted = window(site.folder, firmware=firmware, medium=medium, bmc="10.64.2.79")
+        with opened(service, wanted, []) as found:
+            whole = medium.path.read_bytes()
+            assert b"EL TORITO SPECIFICATION" in whole
+            assert bmc.request(found.medium_url) == (200, whole)
+            piece = bmc.request(found.medium_url, headers={"Range": "bytes=2048-4095"})
+            assert piece == (206, whole[2048:4096])
+            host.dhcp(*IPXE)
+            assert host.request(found.medium_url)[0] == 403
+            assert bmc.request(f"{found.url}/ipxe")[0] == 403, "the boot is the host's"
+            boot(host)
+            service.finish(found)
+            assert bmc.request(found.medium_url)[0] == 410
+        assert bmc.request(found.medium_url)[0] == 404
+    assert site.kinds().count("medium") == 2
+    assert found.token not in str(site.events)
+    with opened(service, window(site.folder), []) as found:
+        assert bmc.request(found.medium_url)[0] == 403
+
+
 def test_a_second_boot_ends_the_first_and_is_told(site, host, service) -> None:
     with opened(service, window(site.folder), []):
         first, authority = boot(host)

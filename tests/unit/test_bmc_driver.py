@@ -182,18 +182,54 @@ def test_an_override_that_is_not_kept_is_found_out(rig: Rig, fault: str, kept: s
     assert (caught.value.expected, caught.value.found) == ("network by uefi, once", kept)
 
 
-def test_an_image_goes_into_the_virtual_drive_and_out_again(rig: Rig, tmp_path: Path) -> None:
-    (tmp_path / "installer.iso").write_bytes(b"an image")
+@pytest.fixture
+def images(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server that has two images."""
+    for name in ("ours.iso", "other.iso"):
+        (tmp_path / name).write_bytes(b"an image")
     handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/installer.iso"
-        with Bmc(rig.target(HOST)) as bmc:
-            bmc.insert(url)
-            bmc.eject()
-            with pytest.raises(BmcError):
-                bmc.insert(url + ".missing")
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+def test_an_image_takes_the_place_of_another_in_the_virtual_drive(rig: Rig, images: str) -> None:
+    with Bmc(rig.target(HOST)) as bmc:
+        assert bmc.insert(f"{images}/other.iso") == ""
+        assert bmc.insert(f"{images}/ours.iso") == f"{images}/other.iso"
+        with Bmc(rig.target("infra-a1-01")) as another:
+            assert another.eject() == "", "each server has a drive of its own"
+        assert bmc.eject() == f"{images}/ours.iso"
+        assert bmc.eject() == ""
+        with pytest.raises(BmcError, match="refuses"):
+            bmc.insert(f"{images}/missing.iso")
+        assert bmc.eject() == ""
+
+
+def test_a_drive_that_wants_to_be_asked_in_other_words_is(rig: Rig, images: str) -> None:
+    rig.faults(**{HOST: {"picky-drive": 1}})
+    with Bmc(rig.target(HOST)) as bmc:
+        bmc.insert(f"{images}/ours.iso")
+        assert bmc.eject() == f"{images}/ours.iso"
+
+
+def test_a_drive_that_does_not_what_its_bmc_says_is_found_out(rig: Rig, images: str) -> None:
+    image = f"{images}/ours.iso"
+    target = rig.target(HOST, limits=msgspec.structs.replace(bmc_rig.IMPATIENT, answer=1))
+    with Bmc(target) as bmc:
+        rig.faults(**{HOST: {"stuck-drive": 1}})
+        with pytest.raises(UnsettledError) as caught:
+            bmc.insert(image)
+        assert (caught.value.expected, caught.value.found) == (image, "nothing")
+        rig.faults()
+        bmc.insert(image)
+        rig.faults(**{HOST: {"stuck-drive": 1}})
+        with pytest.raises(UnsettledError) as caught:
+            bmc.eject()
+        assert (caught.value.expected, caught.value.found) == ("nothing", image)
+        rig.faults()
+        assert bmc.eject() == image
 
 
 # -- settings -------------------------------------------------------------------------------------
@@ -248,6 +284,7 @@ def test_an_unknown_model_is_an_error_that_names_the_file() -> None:
         ("family: generic\n    ports", "family: idrac\n    ports", "one of generic"),
         ("attribute: TpmState", "attribut: TpmState", "attribute"),
         ("answer: 30", "answer: 0", "at least 1"),
+        ("    wanted: &usual", "    boot: disk\n    wanted: &usual", "boot"),
     ],
 )
 def test_a_mistake_in_the_quirks_is_told_with_its_place(
@@ -260,6 +297,17 @@ def test_a_mistake_in_the_quirks_is_told_with_its_place(
     with pytest.raises(InputError) as caught:
         quirks.read(path)
     assert told in str(caught.value)
+
+
+def test_a_way_to_boot_that_the_family_has_no_word_for_is_a_mistake(tmp_path: Path) -> None:
+    text = (ROOT / "inventory" / "hardware-quirks.yml").read_text()
+    text = text.replace(", cd: Cd}", "}").replace("wanted: &usual", "boot: cd\n    wanted: &usual")
+    path = tmp_path / "hardware-quirks.yml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        quirks.read(path)
+    assert "models[0].boot" in str(caught.value)
+    assert "one of network, http, disk" in str(caught.value)
 
 
 def test_logins_that_others_may_read_are_refused(tmp_path: Path) -> None:

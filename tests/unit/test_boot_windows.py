@@ -3,10 +3,12 @@
 import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 import reference
 from edits import edited, port
 
+from chapelle.drivers.boot import media
 from chapelle.drivers.boot.configuration import Place, dhcp_file, hosts_file, options_file
 from chapelle.drivers.boot.heard import Listener
 from chapelle.errors import InputError
@@ -60,6 +62,25 @@ def test_a_port_without_an_address_is_named() -> None:
     with pytest.raises(InputError, match="boot it over the network") as caught:
         window(without)
     assert "eno2" in str(caught.value.expected)
+
+
+def test_a_medium_needs_the_address_of_the_bmc_that_fetches_it() -> None:
+    made = msgspec.structs.replace(window(), medium=FILE, bmc="10.65.2.11")
+    made.validate()
+    assert made.all_files.count(FILE) == 3
+    for wrong in ("", "10.65.2.11/24", "bmc.example.org"):
+        with pytest.raises(InputError, match="address of its BMC"):
+            msgspec.structs.replace(made, bmc=wrong).validate()
+
+
+def test_a_medium_of_another_run_is_known_for_ours_and_one_of_somebody_is_named() -> None:
+    ours = f"http://10.64.2.1:8080/{'0a' * 24}/boot.iso"
+    others = "https://root:secret@images.example.org/rescue.iso?signature=secret"
+    assert media.is_ours(ours)
+    assert not media.is_ours(others)
+    assert not media.is_ours("http://10.64.2.1:8080/boot.iso")
+    assert media.shown(others) == "https://images.example.org/rescue.iso"
+    assert media.shown("rescue.iso") == "rescue.iso"
 
 
 def test_the_networks_are_those_of_servers() -> None:

@@ -8,7 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bmc_rig
@@ -22,7 +25,7 @@ from chapelle.errors import InputError
 from chapelle.installer import order as installer
 from chapelle.lab import ca
 from chapelle.model import deploy
-from chapelle.model.boot import BootEvent, BootWindow
+from chapelle.model.boot import BootEvent, BootFile, BootWindow, Firmware
 from chapelle.model.outcome import DEPLOY_STEPS, STEPS, StepResult
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.policy import Seconds
@@ -36,6 +39,7 @@ from chapelle.run.journal import Journal, RunRecord
 from chapelle.run.recorder import Recorder
 
 HOST = "compute-a2-01"
+TOKEN = "0a" * 24
 HASTY = msgspec.structs.replace(
     GROUND,
     policy=msgspec.structs.replace(GROUND.policy, seconds=Seconds(boot=4, silent=4, first_boot=4)),
@@ -52,8 +56,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 class Playing:
     """A boot service with one window, in which an installer does what a script says."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, images: str) -> None:
         self._script = script
+        self._images = images
         self.windows: list[BootWindow] = []
         self.report: Callable[[bytes], bool] = lambda _data: False
         self.header: Callable[[str, bytes], None] = lambda _name, _data: None
@@ -62,7 +67,7 @@ class Playing:
     @contextmanager
     def window(
         self, window: BootWindow, *, order: Any, on_report: Any, on_header: Any
-    ) -> Iterator[None]:
+    ) -> Iterator[Any]:
         self.windows.append(window)
         self.report, self.header = on_report, on_header
 
@@ -73,8 +78,11 @@ class Playing:
 
         thread = threading.Thread(target=play, daemon=True)
         thread.start()
-        yield
+        yield SimpleNamespace(token=TOKEN, medium_url=f"{self._images}/{TOKEN}/boot.iso")
         thread.join(10)
+
+    def medium(self, firmware: Firmware) -> BootFile:
+        return BootFile(path=Path(f"/{firmware}.iso"), sha256="0" * 64)
 
     def say(self, stage: str, **more: Any) -> None:
         said = deploy.Report(host=HOST, run="run-1", stage=stage, **more)
@@ -121,16 +129,21 @@ class Bench:
         made: deploy.Order | None = None,
         known: dict[str, StepResult] | None = None,
         stop: Callable[[], bool] = lambda: False,
+        by_medium: bool = False,
+        images: str = "",
     ) -> tuple[bool, dict[str, StepResult], Playing]:
         made = made or order(HOST)
-        playing, clerk = Playing(script), Clerk(self.recorder, stop)
+        playing, clerk = Playing(script, images), Clerk(self.recorder, stop)
         device = self.fleet.dc.device(HOST)
         stand = bmc.Stand(
             dc=self.fleet.dc, devices={HOST: device}, targets={HOST: self.fleet.target(HOST)},
             unfit=(), snapshot="", netbox_url="",
         )  # fmt: skip
+        model = orders.model_of(self.fleet.dc, device, HASTY.quirks)
+        if by_medium:
+            model = msgspec.structs.replace(model, boot="cd")
         machine: Any = Machine(
-            order=made, model=orders.model_of(self.fleet.dc, device, HASTY.quirks), stand=stand,
+            order=made, model=model, stand=stand,
             contact=contact, known=known or {},  # type: ignore[arg-type]
         )  # fmt: skip
         means = Means(
@@ -304,6 +317,90 @@ def test_a_system_of_another_run_is_not_taken_for_the_new_one(bench: Bench) -> N
     came, steps, _ = bench.carry_out(installs, Answering("run-0"))
     assert not came
     assert "run-0" in steps["first-boot"].message
+
+
+# -- by virtual media -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server that has a medium of the run's, and somebody's."""
+    folder = tmp_path / "images"
+    for path in (folder / TOKEN / "boot.iso", folder / "rescue.iso"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"an image")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def drive(bench: Bench) -> str:
+    """What is in the host's virtual CD drive; it is taken out."""
+    with Bmc(bench.fleet.target(HOST)) as each:
+        return each.eject()
+
+
+def test_a_model_boots_by_virtual_media_where_its_quirks_say_so(bench: Bench, images: str) -> None:
+    held: list[str] = []
+
+    def looks(playing: Playing, made: deploy.Order) -> None:
+        with Bmc(bench.fleet.target(HOST)) as each:
+            while each.power() == "off":
+                time.sleep(0.1)
+            held.append(str(each._drive().image))
+        installs(playing, made)
+
+    came, steps, playing = bench.carry_out(
+        looks, Answering(None, "run-1"), by_medium=True, images=images
+    )
+    assert came
+    assert steps["boot"].message == "by cd, uefi"
+    assert held == [f"{images}/{TOKEN}/boot.iso"]
+    (window,) = playing.windows
+    assert window.medium == playing.medium("uefi")
+    assert window.bmc == bench.fleet.machines[HOST].address
+    with Bmc(bench.fleet.target(HOST)) as each:
+        assert each._system().json["Oem"]["Chapelle"]["Booted"][-1] == "Cd"
+    assert drive(bench) == ""
+
+
+def test_what_somebody_left_in_the_drive_is_named_and_ours_is_not(
+    bench: Bench, images: str
+) -> None:
+    ours = f"{images}/{TOKEN}/boot.iso"
+    for left, named in ((f"{images}/rescue.iso", True), (ours, False)):
+        with Bmc(bench.fleet.target(HOST)) as each:
+            each.insert(left)
+        came, steps, _ = bench.carry_out(
+            installs, Answering(None, "run-1"), by_medium=True, images=images
+        )
+        assert came
+        assert ("rescue.iso was taken out" in steps["boot"].message) is named
+    assert any("rescue.iso was taken out" in note for note in bench.notes)
+    assert not any("boot.iso" in note for note in bench.notes)
+
+
+def test_a_medium_is_taken_out_of_a_host_that_fails(bench: Bench, images: str) -> None:
+    def never(_playing: Playing, _made: deploy.Order) -> None:
+        """It does not boot."""
+
+    came, steps, _ = bench.carry_out(never, Answering(None), by_medium=True, images=images)
+    assert not came
+    assert steps["boot"].outcome == "failed"
+    assert drive(bench) == ""
+
+
+def test_a_drive_that_stays_empty_fails_the_boot(bench: Bench, images: str) -> None:
+    bench.fleet.faults(**{HOST: {"stuck-drive": 1}})
+    came, steps, _ = bench.carry_out(installs, Answering(None), by_medium=True, images=images)
+    assert not came
+    assert "the image for its CD drive, and did not keep it" in steps["boot"].message
+    assert "[...]/boot.iso" in steps["boot"].message
+    assert TOKEN not in str(steps)
+    with Bmc(bench.fleet.target(HOST)) as each:
+        assert each.power() == "off", "it is not left to boot from something else"
 
 
 # -- gone on with ---------------------------------------------------------------------------------

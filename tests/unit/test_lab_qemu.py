@@ -59,10 +59,18 @@ def order(arguments: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("firmware", ["bios", "uefi"])
-def test_the_network_comes_first_or_last_and_data_disks_never(node, firmware) -> None:
-    disks, network = ["virtio-blk"] * 2, ["virtio-net"] * 2
-    assert order(qemu.arguments(node, firmware, "disk")) == disks + network
-    assert order(qemu.arguments(node, firmware, "network")) == network + disks
+def test_network_and_cd_drive_come_first_or_last_and_data_disks_never(node, firmware) -> None:
+    disks, network, drive = ["virtio-blk"] * 2, ["virtio-net"] * 2, ["ide-cd"]
+    assert order(qemu.arguments(node, firmware, "disk")) == disks + network + drive
+    assert order(qemu.arguments(node, firmware, "network")) == network + disks + drive
+    assert order(qemu.arguments(node, firmware, "cd")) == drive + disks + network
+
+
+def test_a_medium_is_a_disk_that_nobody_can_write(node) -> None:
+    without, with_it = (qemu.arguments(node, "bios", "cd", medium=each) for each in (False, True))
+    assert "medium.iso" not in " ".join(without)
+    (medium,) = set(after(with_it, "-drive")) - set(after(without, "-drive"))
+    assert "media=cdrom,readonly=on" in medium
 
 
 def test_http_boot_is_boot_without_pxe(node) -> None:

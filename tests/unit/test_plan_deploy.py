@@ -48,6 +48,13 @@ GROUND = Ground(
 )
 
 
+# All models boot by virtual media.
+BY_MEDIUM = msgspec.structs.replace(
+    GROUND.quirks,
+    models=tuple(msgspec.structs.replace(model, boot="cd") for model in GROUND.quirks.models),
+)
+
+
 def of(content: Content) -> Datacentre:
     return Datacentre(Snapshot(content))
 
@@ -182,6 +189,7 @@ def test_without_machines_a_plan_is_what_it_always_was() -> None:
         ("deploy image", {"root": file("root.tar.zst", "9")}),
         ("deploy ramdisk", {"initrd": file("initrd.img", "9")}),
         ("deploy encryption", {"thumbprints": {**TANG, "10.64.0.31": "c" * 43}}),
+        ("deploy settings", {"quirks": BY_MEDIUM}),
     ],
 )
 def test_a_plan_says_what_of_the_installation_has_moved(

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from chapelle import lazy
 from chapelle.drivers.bmc import wire
 from chapelle.drivers.bmc.contract import (
-    BmcError,
     Override,
     Target,
     UnreachableError,
     UnsettledError,
+    senseless,
+    unsettled,
 )
 from chapelle.model.hardware import Disk, Hardware, NetworkPort
 
@@ -123,7 +124,7 @@ class Bmc:
             return "on"
         if state in {sushy.PowerState.OFF, sushy.PowerState.POWERING_ON}:
             return "off"
-        raise self._senseless("PowerState On or Off", str(state))
+        raise senseless(self.target, "PowerState On or Off", str(state))
 
     def switch(self, wanted: Power, *, graceful: bool = False) -> bool:
         """See that the server is on or off. Returns whether it was not.
@@ -150,7 +151,7 @@ class Bmc:
         if not self._becomes(lambda: self.power() == wanted, limit):
             raise UnsettledError(
                 f"The power of {self.target.host} does not become {wanted}.",
-                where=self._where(),
+                where=self.target.where,
                 expected=f"{wanted} within {limit} s after {kind}",
                 found=self.power(),
                 remedy="look at its console; --action=off does not ask the operating system",
@@ -207,26 +208,56 @@ class Bmc:
             once=override.once and override.source is not None,
         )
         if kept != wanted:
-            raise self._unsettled("what it boots from next", shown(override), shown(kept))
+            raise unsettled(self.target, "what it boots from next", override.words, kept.words)
 
-    def insert(self, image: str) -> None:
+    def insert(self, image: str) -> str:
         """Put an image into the server's virtual CD drive, and read it back.
+
+        Returns:
+            The image that was there before, and was taken out; empty if there was none.
 
         Raises:
             BmcError: it has no such drive.
-            UnsettledError: the drive is empty afterwards.
+            UnsettledError: the drive is not emptied, or is empty afterwards.
         """
         drive = self._drive()
+        before = self._emptied(drive)
         self._sensibly(lambda: drive.insert_media(image, inserted=True, write_protected=True))
-        self._sensibly(drive.refresh)
-        if not drive.inserted or drive.image != image:
-            raise self._unsettled("the image in its CD drive", image, str(drive.image))
+        if not self._drive_becomes(drive, lambda: drive.inserted and drive.image == image):
+            raise unsettled(self.target, "the image for its CD drive", image, _content(drive))
+        return before
 
-    def eject(self) -> None:
-        """Empty the server's virtual CD drive; one that is empty is left as it is."""
-        drive = self._drive()
-        if drive.inserted:
-            self._sensibly(drive.eject_media)
+    def eject(self) -> str:
+        """Empty the server's virtual CD drive, and read it back; one that is empty stays so.
+
+        Returns:
+            The image that was there; empty if there was none.
+
+        Raises:
+            BmcError: it has no such drive.
+            UnsettledError: something is in it afterwards.
+        """
+        return self._emptied(self._drive())
+
+    def _emptied(self, drive: Any) -> str:
+        if not drive.inserted:
+            return ""
+        before = _content(drive)
+        self._sensibly(drive.eject_media)
+        if not self._drive_becomes(drive, lambda: not drive.inserted):
+            raise unsettled(
+                self.target, "the order to empty its CD drive", "nothing", _content(drive)
+            )
+        return before
+
+    def _drive_becomes(self, drive: Any, true: Callable[[], bool]) -> bool:
+        """Whether it is so in time; a BMC may take a moment to load an image."""
+
+        def done() -> bool:
+            self._sensibly(lambda: drive.refresh(force=True))
+            return true()
+
+        return self._becomes(done, self.target.family.seconds.answer)
 
     def _drive(self) -> Any:
         def drives() -> list[Any]:
@@ -241,7 +272,7 @@ class Bmc:
         for drive in self._sensibly(drives):
             if kinds & set(drive.media_types):
                 return drive
-        raise self._senseless("a virtual drive for CDs", "none")
+        raise senseless(self.target, "a virtual drive for CDs", "none")
 
     # -- settings of the firmware -----------------------------------------------------------------
 
@@ -332,34 +363,17 @@ class Bmc:
         """Ask; what sushy cannot make sense of is an error of ours, with the place."""
         try:
             return action()
+        except sushy.exceptions.HTTPError as error:
+            raise wire.refused(self.target, error) from error
         except sushy.exceptions.SushyError as error:
-            raise self._senseless("an answer by DSP0268", " ".join(str(error).split())) from error
+            raise senseless(
+                self.target, "an answer by DSP0268", " ".join(str(error).split())
+            ) from error
 
     def _word(self, words: Mapping[str, str], ours: str) -> str:
         if ours not in words:
-            raise self._senseless(f"one of {', '.join(words)}", ours)
+            raise senseless(self.target, f"one of {', '.join(words)}", ours)
         return words[ours]
-
-    def _where(self) -> str:
-        return f"BMC of {self.target.host} at {self.target.address}"
-
-    def _senseless(self, expected: str, found: str) -> BmcError:
-        return BmcError(
-            f"The BMC of {self.target.host} cannot be understood.",
-            where=self._where(),
-            expected=expected,
-            found=found[:300],
-            remedy="mend inventory/hardware-quirks.yml if the model is another than it says",
-        )
-
-    def _unsettled(self, what: str, expected: str, found: str) -> UnsettledError:
-        return UnsettledError(
-            f"The BMC of {self.target.host} took {what}, and did not keep it.",
-            where=self._where(),
-            expected=expected,
-            found=found,
-            remedy="try again; a BMC that forgets wants newer firmware",
-        )
 
 
 def _firmware(system: Any) -> dict[str, str]:
@@ -369,12 +383,11 @@ def _firmware(system: Any) -> dict[str, str]:
     return {name: version for name, version in found.items() if version}
 
 
-def shown(override: Override) -> str:
-    """What a server boots from next, in words."""
-    if override.source is None:
-        return "as always"
-    mode = f" by {override.mode}" if override.mode else ""
-    return f"{override.source}{mode}{', once' if override.once else ''}"
+def _content(drive: Any) -> str:
+    """What is in a drive, as the BMC names it."""
+    if not drive.inserted:
+        return "nothing"
+    return str(drive.image or drive.image_name or "something without a name")
 
 
 def _named[T](words: Mapping[str, T], theirs: object) -> str | None:

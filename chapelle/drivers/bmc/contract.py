@@ -47,6 +47,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 443
     patience: float = 60.0
 
+    @property
+    def where(self) -> str:
+        """Which BMC, for errors."""
+        return f"BMC of {self.host} at {self.address}"
+
 
 class Override(msgspec.Struct, frozen=True, kw_only=True):
     """What a server boots from next, `once` or until it is changed; no source: as always."""
@@ -54,6 +59,14 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     source: BootSource | None
     mode: BootMode | None = None
     once: bool = False
+
+    @property
+    def words(self) -> str:
+        """The same, for people."""
+        if self.source is None:
+            return "as always"
+        mode = f" by {self.mode}" if self.mode else ""
+        return f"{self.source}{mode}{', once' if self.once else ''}"
 
 
 class BmcError(ChapelleError):
@@ -70,3 +83,25 @@ class StrangerError(BmcError):
 
 class UnsettledError(BmcError):
     """It took a request, and reads back something else."""
+
+
+def senseless(target: Target, expected: str, found: str) -> BmcError:
+    """The error that what a BMC says makes no sense."""
+    return BmcError(
+        f"The BMC of {target.host} cannot be understood.",
+        where=target.where,
+        expected=expected,
+        found=found[:300],
+        remedy="mend inventory/hardware-quirks.yml if the model is another than it says",
+    )
+
+
+def unsettled(target: Target, what: str, expected: str, found: str) -> UnsettledError:
+    """The error that a BMC took something and reads back something else."""
+    return UnsettledError(
+        f"The BMC of {target.host} took {what}, and did not keep it.",
+        where=target.where,
+        expected=expected,
+        found=found,
+        remedy="try again; a BMC that forgets wants newer firmware",
+    )

@@ -54,6 +54,8 @@ def _in_models(quirks: Quirks) -> Iterable[tuple[str, str, str]]:
         if family is None:
             yield f"{where}.family", f"one of {', '.join(quirks.families)}", repr(model.family)
             continue
+        if model.boot and model.boot not in family.targets:
+            yield f"{where}.boot", f"one of {', '.join(family.targets)}", repr(model.boot)
         for setting, value in model.wanted.items():
             translation = family.settings.get(setting)
             place = f"{where}.wanted.{setting}"

@@ -30,6 +30,8 @@ else:
 REPEATABLE = {HTTPMethod.GET, HTTPMethod.PATCH, HTTPMethod.DELETE}
 # DSP0266 has 503 for a service that is busy or starts; the others come from gateways inside BMCs.
 BUSY = {500, 502, 503, 504}
+# A request that sushy may have other words for, as some BMCs want: it asks again by itself.
+OTHER_WORDS = {400, 415}
 CONNECT_SECONDS = 10
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
@@ -106,6 +108,8 @@ def _patiently(target: Target, method: str, path: str, once: Any) -> Any:
     try:
         return retry(once)
     except sushy.exceptions.SushyError as error:
+        if method == HTTPMethod.POST and getattr(error, "status_code", None) in OTHER_WORDS:
+            raise
         raise _translated(target, method, path, error) from error
 
 
@@ -150,6 +154,14 @@ def _translated(target: Target, method: str, path: str, error: Exception) -> Bmc
             found=f"HTTP status {status}" if status else found,
             remedy="see whether it has power and its cable; reset the BMC if that does not help",
         )
+    return refused(target, error, where)
+
+
+def refused(target: Target, error: Exception, where: str = "") -> BmcError:
+    """The error that a BMC does not do what it was asked."""
     return BmcError(
-        f"The BMC of {target.host} refuses.", where=where, expected="that it is done", found=found
+        f"The BMC of {target.host} refuses.",
+        where=where or target.where,
+        expected="that it is done",
+        found=" ".join(str(error).split())[:300],
     )

@@ -1,6 +1,7 @@
 """The open boot windows: who may ask for what, and how often.
 
-A host has two tokens. DHCP tells it the first, which gives the script of a boot; each script holds
+A host has two tokens. DHCP tells it the first, which gives the script of a boot, and its BMC the
+medium of a boot by virtual media; each script holds
 a second one, drawn for this boot, under which kernel, ramdisk, order and files are, and which ends
 the one before. The order is given out once for each boot.
 """
@@ -19,6 +20,8 @@ from chapelle.model.boot import BootEvent, BootFile, BootWindow, EventKind
 MOST_BOOTS = 10
 TOKEN_BYTES = 24
 CHUNK = 1 << 20
+# Some BMCs take a medium by the end of its name only.
+MEDIUM = "boot.iso"
 
 Tell = Callable[[BootEvent], None]
 # An order is made when it is fetched, so that what it holds is nowhere before.
@@ -27,6 +30,9 @@ MakeOrder = Callable[[], bytes]
 OnReport = Callable[[bytes], bool]
 # The serial of a disk, and its header.
 OnHeader = Callable[[str, bytes], None]
+
+# What a request is good for: the first token gives a host its script, and its BMC the medium.
+Part = Literal["token", "medium", "session"]
 
 type _Stamp = tuple[int, int, int]
 
@@ -44,6 +50,7 @@ class Opened:
 
     Arguments:
         window: what it allows.
+        server: the URL of the service over plain HTTP.
         order: makes the order.
         on_report: told of each report.
         on_header: told of each disk's header.
@@ -54,6 +61,7 @@ class Opened:
         self,
         window: BootWindow,
         *,
+        server: str,
         order: MakeOrder,
         on_report: OnReport,
         on_header: OnHeader,
@@ -65,15 +73,38 @@ class Opened:
         self.on_header = on_header
         self.token = secrets.token_hex(TOKEN_BYTES)
         self.session = ""
+        self.url = f"{server}/{self.token}"
         self.boots = 0
         self.finished = False
         self._ordered = False
+        self._inserted = False
         self._tell = tell
         self._lock = threading.Lock()
 
     def tell(self, kind: EventKind, message: str) -> None:
         """Tell of something that this host did."""
         self._tell(BootEvent(kind=kind, host=self.window.host, message=message))
+
+    @property
+    def medium_url(self) -> str:
+        """Where its BMC finds the medium."""
+        return f"{self.url}/{MEDIUM}"
+
+    def medium(self) -> BootFile:
+        """The medium, which its BMC asks for, often piece by piece.
+
+        Raises:
+            Refusal: the window has none, or the host is finished.
+        """
+        if self.window.medium is None:
+            raise Refusal(404, "its BMC asked for a medium, and its window has none")
+        if self.finished:
+            raise Refusal(410, "its BMC asked for its medium, and it is finished")
+        with self._lock:
+            first, self._inserted = not self._inserted, True
+        if first:
+            self.tell("medium", "its BMC fetches the medium that it is to boot from")
+        return self.window.medium
 
     def begin(self) -> str:
         """A boot begins: returns the token of it. The token before is worth nothing from now on.
@@ -211,21 +242,21 @@ class Windows:
         """The window that a MAC address is answered in."""
         return next((each for each in self.answered if mac in each.window.macs), None)
 
-    def by_token(self, token: str, part: Literal["token", "session"], remote: str) -> Opened:
-        """The window of a token, asked for by that address.
+    def by_token(self, token: str, part: Part, remote: str) -> Opened:
+        """The window of a token, asked for by that address: its host's, or its BMC's.
 
         Raises:
             Refusal: there is none, or another machine asks.
         """
         with self._lock:
             for each in self._open.values():
-                known = each.token if part == "token" else each.session
+                known = each.session if part == "session" else each.token
                 if known and secrets.compare_digest(known.encode(), token.encode()):
                     found = each
                     break
             else:
                 raise Refusal(404, "it asked with a token that is not, or no longer, good")
-        if found.window.ip != remote:
+        if remote != (found.window.bmc if part == "medium" else found.window.ip):
             raise Refusal(403, f"it asked with the token of {found.window.host}")
         return found
 

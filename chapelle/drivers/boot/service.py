@@ -17,6 +17,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from chapelle.drivers.boot import media
 from chapelle.drivers.boot.certificate import Certificate
 from chapelle.drivers.boot.configuration import Place
 from chapelle.drivers.boot.dnsmasq import Dnsmasq
@@ -32,7 +33,7 @@ from chapelle.drivers.boot.opened import (
 )
 from chapelle.drivers.boot.web import Web
 from chapelle.errors import ChapelleError, RefusedError
-from chapelle.model.boot import BootEvent, BootWindow, Firmware
+from chapelle.model.boot import BootEvent, BootFile, BootWindow, Firmware
 
 BACKLOG = 128
 CLOSE_SECONDS = 15.0
@@ -67,6 +68,7 @@ class BootService:
         self._thread = threading.Thread(target=self._loop.run_forever, name="boot", daemon=True)
         self._changing = threading.Lock()
         self._written: tuple[BootWindow, ...] = ()
+        self._media: dict[Firmware, BootFile] = {}
 
     def __enter__(self) -> Self:
         """Start everything; nobody is answered yet.
@@ -138,7 +140,12 @@ class BootService:
                 found=window.expires.isoformat(),
             )
         opened = Opened(
-            window, order=order, on_report=on_report, on_header=on_header, tell=self._tell
+            window,
+            server=self._web.plain,
+            order=order,
+            on_report=on_report,
+            on_header=on_header,
+            tell=self._tell,
         )
         for file in window.all_files:
             self._verified.check(file)
@@ -154,6 +161,18 @@ class BootService:
             self._windows.remove(opened)
             with contextlib.suppress(ChapelleError):  # it answers nobody when it has ended
                 self._publish(window)
+
+    def medium(self, firmware: Firmware) -> BootFile:
+        """What a host is to load iPXE from by virtual media; it is there while the service is.
+
+        Raises:
+            RefusedError: a program that makes it is missing.
+            ChapelleError: it cannot be made.
+        """
+        with self._changing:
+            if firmware not in self._media:
+                self._media[firmware] = media.made(firmware, self._place.run)
+            return self._media[firmware]
 
     def finish(self, opened: Opened) -> None:
         """Nothing is booted in this window any more; what its host still says is heard.
@@ -174,9 +193,7 @@ class BootService:
         """Tell dnsmasq of the windows that are open now."""
         with self._changing:
             self._heard.forget(changed.macs)
-            now = [
-                (each.window, f"{self._web.plain}/{each.token}") for each in self._windows.answered
-            ]
+            now = [(each.window, each.url) for each in self._windows.answered]
             self._dnsmasq.write(now, self._written)
             self._dnsmasq.reload()
             self._written = tuple(window for window, _ in now)

@@ -3,13 +3,14 @@
 | request below `/<token>/` | over, with the token of | what |
 |---|---|---|
 | `GET ipxe`, `GET boot.efi` | HTTP, the window | the script of a boot; iPXE for UEFI HTTP boot |
+| `GET boot.iso` | HTTP, the window, from the BMC | what its CD drive is to hold; ranges |
 | `GET kernel`, `GET initrd` | HTTP, the boot | what iPXE loads |
 | `GET ca.pem` | HTTPS, the boot | our certificate; the kernel's command line has its SHA-256 |
 | `GET order` | HTTPS, the boot | the order, once a boot |
 | `GET <path>` | HTTPS, the boot | a file of the window; ranges as RFC 9110 has them |
 | `POST report`, `POST header/<serial>` | HTTPS, the boot | the answer is 204 |
 
-A token is good from the host's own address only. All else is refused, and told.
+A token is good from the host's own address only, but for `boot.iso`. All else is refused, and told.
 """
 
 import asyncio
@@ -17,12 +18,11 @@ import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Literal
 
 from aiohttp import web
 
 from chapelle.drivers.boot.configuration import LOADERS
-from chapelle.drivers.boot.opened import Opened, Refusal, Tell, Windows
+from chapelle.drivers.boot.opened import MEDIUM, Opened, Part, Refusal, Tell, Windows
 from chapelle.drivers.boot.script import script
 from chapelle.errors import RefusedError
 from chapelle.model.boot import BootEvent, BootFile
@@ -67,24 +67,24 @@ class Web:
         self, plain: socket.socket, secure: socket.socket, context: ssl.SSLContext
     ) -> None:
         """Serve on two sockets that are bound already."""
-        session, token = "session", "token"
         loaded = web.Application(middlewares=[self._refusals])
         loaded.add_routes(
             [
-                web.get("/{token}/ipxe", self._of(token, self._script)),
-                web.get("/{token}/boot.efi", self._of(token, self._loader)),
-                web.get("/{token}/kernel", self._of(session, self._kernel)),
-                web.get("/{token}/initrd", self._of(session, self._kernel)),
+                web.get("/{token}/ipxe", self._of("token", self._script)),
+                web.get("/{token}/boot.efi", self._of("token", self._loader)),
+                web.get(f"/{{token}}/{MEDIUM}", self._of("medium", self._medium)),
+                web.get("/{token}/kernel", self._of("session", self._kernel)),
+                web.get("/{token}/initrd", self._of("session", self._kernel)),
             ]
         )
         fetched = web.Application(middlewares=[self._refusals], client_max_size=LARGEST_HEADER)
         fetched.add_routes(
             [
-                web.get("/{token}/ca.pem", self._of(session, self._certificate)),
-                web.get("/{token}/order", self._of(session, self._order), allow_head=False),
-                web.get("/{token}/{path:.+}", self._of(session, self._file)),
-                web.post("/{token}/report", self._of(session, self._report)),
-                web.post("/{token}/header/{serial}", self._of(session, self._header)),
+                web.get("/{token}/ca.pem", self._of("session", self._certificate)),
+                web.get("/{token}/order", self._of("session", self._order), allow_head=False),
+                web.get("/{token}/{path:.+}", self._of("session", self._file)),
+                web.post("/{token}/report", self._of("session", self._report)),
+                web.post("/{token}/header/{serial}", self._of("session", self._header)),
             ]
         )
         for application, bound, secured in ((loaded, plain, None), (fetched, secure, context)):
@@ -132,12 +132,10 @@ class Web:
             self._tell(BootEvent(kind="broken", message=message))
             return web.Response(status=500)
 
-    def _of(self, part: str, answer: Answer) -> Handler:
-        kind: Literal["token", "session"] = "token" if part == "token" else "session"
-
+    def _of(self, part: Part, answer: Answer) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             token = request.match_info["token"]
-            return await answer(request, self._windows.by_token(token, kind, str(request.remote)))
+            return await answer(request, self._windows.by_token(token, part, str(request.remote)))
 
         return handle
 
@@ -156,6 +154,9 @@ class Web:
             raise Refusal(410, "it is finished, and boots from the network again")
         headers = {"Content-Type": "application/efi"}
         return web.FileResponse(LOADERS["uefi"], headers=headers)
+
+    async def _medium(self, _request: web.Request, opened: Opened) -> web.StreamResponse:
+        return await self._send(opened, opened.medium())
 
     async def _kernel(self, request: web.Request, opened: Opened) -> web.StreamResponse:
         return await self._send(opened, opened.file(request.path.rpartition("/")[2], "loaded"))

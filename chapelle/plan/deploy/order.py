@@ -17,7 +17,7 @@ from chapelle.model import records as r
 from chapelle.model.boot import BootFile, BootWindow
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.disks import Disk, Mode, Storage, disks_of
-from chapelle.model.hardware import Model, Quirks
+from chapelle.model.hardware import BootWay, Model, Quirks
 from chapelle.model.records import VIRTUAL_TYPES
 from chapelle.plan import disks as guard
 from chapelle.plan import erasure, networkd, storage
@@ -157,6 +157,11 @@ def firmware(model: Model) -> Literal["bios", "uefi"]:
     return cast("Literal['bios', 'uefi']", found)
 
 
+def way(model: Model, ground: Ground) -> BootWay:
+    """How a model's servers are brought to load the installer."""
+    return model.boot or ground.policy.boot_source
+
+
 def _machine(dc: Datacentre, device: r.Device) -> deploy.Machine:
     kind = dc.device_types[device.device_type]
     ports = []
@@ -292,7 +297,7 @@ def parts(made: deploy.Order, model: Model, ground: Ground) -> dict[str, Any]:
         "disks": (made.disks, made.layout),
         "encryption": (made.encryption, made.network),
         "identity": made.identity,
-        "settings": (model.wanted, ground.policy.boot_source),
+        "settings": (model.wanted, way(model, ground)),
     }
 
 

@@ -13,11 +13,12 @@ import msgspec
 
 from chapelle.drivers.bmc.client import Bmc
 from chapelle.drivers.bmc.contract import Override
-from chapelle.drivers.boot import BootService
+from chapelle.drivers.boot import BootService, Opened, media
 from chapelle.errors import ChapelleError
 from chapelle.lab.ca import HostSigner
 from chapelle.model import deploy
-from chapelle.model.hardware import Model
+from chapelle.model.boot import BootWindow
+from chapelle.model.hardware import BootWay, Model
 from chapelle.model.outcome import StepResult
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.order import Ground
@@ -141,12 +142,15 @@ class HostWork:
                 step.outcome = "changed"
                 step.message = ", ".join(f"{each.setting} {each.wanted}" for each in changes)
 
-    def _by_bmc[T](self, work: Callable[[Bmc], T]) -> T:
-        return self._one(bmc.each(self._machine.stand, work, lambda _done, _all: None))
+    def _by_bmc[T](self, work: Callable[[Bmc], T], *, secret: str = "") -> T:
+        """Have something done by its BMC; the secret is in no error."""
+        outcome = bmc.each(self._machine.stand, work, lambda _done, _all: None)
+        return self._one(outcome, secret=secret)
 
-    def _one[T](self, outcome: bmc.Outcome[T]) -> T:
+    def _one[T](self, outcome: bmc.Outcome[T], *, secret: str = "") -> T:
         for failure in outcome.failed:
-            raise ChapelleError(failure.message)
+            message = failure.message
+            raise ChapelleError(message.replace(secret, "[...]") if secret else message)
         return outcome.done[self._host]
 
     # -- from the network -------------------------------------------------------------------------
@@ -158,19 +162,31 @@ class HostWork:
         expires = datetime.datetime.now(datetime.UTC) + end
         with self._step(WINDOW):
             passphrase = self._passphrase()
-            window = orders.window(made, means.ground, self._machine.model, expires)
+            window = self._with_medium(
+                orders.window(made, means.ground, self._machine.model, expires)
+            )
             context = means.service.window(
                 window,
                 order=lambda: self._order(passphrase),
                 on_report=self._reported,
                 on_header=self._keep_header,
             )
-            context.__enter__()
+            opened = context.__enter__()
         try:
-            self._boot()
+            self._boot(opened)
             self._wait_for_installer()
         finally:
             context.__exit__(None, None, None)
+
+    def _with_medium(self, window: BootWindow) -> BootWindow:
+        """The window; if it is booted by virtual media, with what its BMC may fetch."""
+        if orders.way(self._machine.model, self._means.ground) != "cd":
+            return window
+        return msgspec.structs.replace(
+            window,
+            medium=self._means.service.medium(window.firmware),
+            bmc=self._machine.stand.targets[self._host].address,
+        )
 
     def _passphrase(self) -> str:
         """What opens its disks. One that is rebuilt keeps it: its data disks know no other."""
@@ -208,22 +224,46 @@ class HostWork:
         self._means.escrow.keep(self._host, f"header-{name}", data)
         self._heard.header(name)
 
-    def _boot(self) -> None:
+    def _boot(self, opened: Opened) -> None:
         with self._step(BOOT) as step:
-            source = self._means.ground.policy.boot_source
+            way = orders.way(self._machine.model, self._means.ground)
             mode = orders.firmware(self._machine.model)
+            step.message = f"by {way}, {mode}"
 
-            def start(each: Bmc) -> None:
+            def start(each: Bmc) -> str:
                 each.switch("off")
-                each.boot_next(Override(source=source, mode=mode, once=True))
+                before = each.insert(opened.medium_url) if way == "cd" else ""
+                each.boot_next(Override(source=way, mode=mode, once=True))
                 each.switch("on")
+                return before
 
             self._heard.quiet()
-            self._by_bmc(start)
-            self._heard.quiet()
-            while not self._heard.reports:
-                self._require_news(self._seconds.boot, "the installer to report")
-            step.message = f"by {source}, {mode}"
+            with self._medium_out_afterwards(way, opened.token):
+                before = self._by_bmc(start, secret=opened.token)
+                if before and not media.is_ours(before):
+                    said = f"{media.shown(before)} was taken out of its virtual CD drive"
+                    self._means.clerk.note(f"{self._host}: {said}")
+                    step.message += f"; {said}"
+                self._heard.quiet()
+                while not self._heard.reports:
+                    self._require_news(self._seconds.boot, "the installer to report")
+
+    @contextmanager
+    def _medium_out_afterwards(self, way: BootWay, token: str) -> Iterator[None]:
+        """Empty its virtual CD drive on every exit, if it is booted from that.
+
+        That this fails stops nothing: the medium counted for one boot, and its URL ends with the
+        window.
+        """
+        try:
+            yield
+        finally:
+            if way == "cd":
+                try:
+                    self._by_bmc(lambda each: each.eject(), secret=token)
+                except ChapelleError as error:
+                    note = f"{self._host}: its virtual CD drive was not emptied: {_line(error)}"
+                    self._means.clerk.note(note)
 
     def _wait_for_installer(self) -> None:
         with self._step(self._main) as step:
