@@ -74,6 +74,8 @@ def _init(node: Node) -> str:
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
 mount -t proc proc /proc
 mount -t sysfs -o ro sysfs /sys
+# hostfs makes the machine's root the owner of every new file, who alone may take it out of /tmp.
+mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /tmp
 unshare --net sleep infinity &
 hidden=$!
 while [ "$(readlink /proc/$hidden/ns/net)" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
