@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from chapelle.installer.stop import Failed
 
 # The last words of a program that failed, as many as a report shows.
-_SHOWN = 400
+_SHOWN = 1500
 
 
 def run(*command: str, secret: str | bytes = b"", root: str = "") -> str:
