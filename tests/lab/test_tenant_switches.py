@@ -1,5 +1,6 @@
 """Tenants that come and go with the switches, one of which is away when it is needed."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,7 +34,7 @@ class Here(Rig):
             "tenant.onboard", str(self.path), RACKS, "--dry-run", "--json"
         )
         assert planned.code == 0, planned
-        self.switches = sorted(planned.result["diffs"])
+        self.switches = sorted(json.loads(planned.out)["diffs"])
         assert LEAF in self.switches
 
     @property
