@@ -58,10 +58,12 @@ class Identity:
 
     def context(self) -> ssl.SSLContext:
         """What it serves with."""
-        if self._context is None:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self._context.load_cert_chain(self._path)
-        return self._context
+        context = self._context
+        if context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._path)
+            self._context = context
+        return context
 
     def certificate(self) -> str:
         """The certificate that it has, in PEM, without the key."""

@@ -224,7 +224,7 @@ def test_bmcs_that_cannot_or_do_not_are_told_and_keep_what_they_had(
     broken = dict(zip(HOSTS[1:7], expected, strict=True))
     before = {host: served(rig, host) for host, fault in broken.items()}
     rig.faults(**{host: {fault: 1} for host, fault in broken.items()})
-    hasty = msgspec.structs.replace(LIMITS, certificate=3)
+    hasty = msgspec.structs.replace(LIMITS, certificate=2)
     outcome = certifying.renew(stand(rig, *broken, HOST, limits=hasty), signer, quiet)
     assert list(outcome.done) == [HOST]
     failed = told(outcome)

@@ -149,7 +149,8 @@ def _translated(target: Target, method: str, path: str, error: Exception) -> Bmc
             if target.fingerprint
             else f"a certificate for {target.bears} signed by {target.authority}",
             found=" ".join(str(error.__context__).split())[:300],
-            remedy="see what is plugged in there; then give the BMC a certificate of the site's",
+            remedy="see what is plugged in there; then give the BMC a certificate of the site's "
+            "(docs/bmc.md, The first certificate)",
         )
     if _passes(error):
         status = getattr(error, "status_code", None)
