@@ -101,7 +101,7 @@ def _shown(target: Target, context: ssl.SSLContext) -> bytes:
             raise
         raise UnreachableError(
             f"The BMC of {target.host} does not answer.",
-            where=_where(target),
+            where=target.where,
             expected="that it shakes hands for TLS",
             found=error.strerror or str(error),
             remedy="see whether it has power and its cable; reset the BMC if that does not help",
@@ -232,7 +232,7 @@ def prove(target: Target, given: Given) -> Certificate:
 def _stale(target: Target, given: Given, seen: Certificate) -> UnsettledError:
     return UnsettledError(
         f"The BMC of {target.host} took a certificate, and serves another.",
-        where=_where(target),
+        where=target.where,
         expected=f"the one with SHA-256 {given.sha256}",
         found=f"the one with SHA-256 {seen.sha256 or '(none)'}",
         remedy="reset the BMC; if its model wants that each time, set certificate.restart of its "
@@ -283,16 +283,12 @@ class _Service:
     def _lacks(self, expected: str, found: str) -> BmcError:
         return BmcError(
             f"The BMC of {self._bmc.target.host} cannot have its certificate replaced by Redfish.",
-            where=_where(self._bmc.target),
+            where=self._bmc.target.where,
             expected=f"{expected} (DSP2046, CertificateService)",
             found=found,
             remedy="see whether newer firmware can; if not, give it one by its own web pages, "
             "signed by the site's authority",
         )
-
-
-def _where(target: Target) -> str:
-    return f"BMC of {target.host} at {target.address}"
 
 
 # -- fingerprints ---------------------------------------------------------------------------------

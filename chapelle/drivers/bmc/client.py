@@ -342,10 +342,12 @@ class Bmc:
         self._root._conn.patch(path, data=dict(values))
 
     def act(self, path: str, values: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """Have an action done, which may take so long. Returns what it answers, if anything."""
-        done = self._root._conn.post(path, data=dict(values), blocking=True, timeout=seconds)
-        found: dict[str, Any] = done.json() if done.content else {}
-        return found
+        """Have an action done, which may take so long. Returns what it answers in JSON."""
+        post = partial(self._root._conn.post, path, data=dict(values))
+        done = self._sensibly(partial(post, blocking=True, timeout=seconds))
+        with suppress(ValueError):
+            return dict(done.json())
+        return {}
 
     # -- helpers ----------------------------------------------------------------------------------
 
