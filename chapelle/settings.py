@@ -12,6 +12,7 @@
 | `CHAPELLE_SSH_CONFIG` | OpenSSH client configuration for target `site` | OpenSSH's own |
 | `CHAPELLE_BMC_CA` | PEM file of who signs BMCs' certificates, for target `site` | |
 | `CHAPELLE_BMC_LOGINS` | YAML file, mode 0600, of logins to BMCs, for target `site` | |
+| `CHAPELLE_BMC_SIGNER` | directory of the authority that signs them: ca.pem, ca.key; for `site` | |
 | `CHAPELLE_DEPLOY` | YAML file: authorities and keys for bare metal, for target `site` | |
 | `NETBOX_URL` | an existing NetBox, with the four tokens below | ours |
 | `NETBOX_TOKEN`, `NETBOX_TOKEN_RO` | for a run's own notes; for reading | |
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ssh_config: Path | None = None
     bmc_ca: Path | None = None
     bmc_logins: Path | None = None
+    bmc_signer: Path | None = None
     boot_address: str | None = None
     boot_links: tuple[str, ...] = ()
     deploy: Path | None = None
@@ -89,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ssh_config=_path(environ, "CHAPELLE_SSH_CONFIG"),
             bmc_ca=_path(environ, "CHAPELLE_BMC_CA"),
             bmc_logins=_path(environ, "CHAPELLE_BMC_LOGINS"),
+            bmc_signer=_path(environ, "CHAPELLE_BMC_SIGNER"),
             boot_address=environ.get("CHAPELLE_BOOT_ADDRESS") or None,
             boot_links=tuple((environ.get("CHAPELLE_BOOT_LINKS") or "").replace(",", " ").split()),
             deploy=_path(environ, "CHAPELLE_DEPLOY"),

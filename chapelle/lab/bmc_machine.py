@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from chapelle.lab.bmc_identity import Identity
+
 # The files of a fleet's directory.
 FLEET_FILE = "fleet.json"
 FAULTS_FILE = "faults.json"
@@ -24,8 +26,13 @@ FAULTS = {
     "silent": "takes requests and never answers",
     "busy": "answers 503; with a number, that many times",
     "slow": "waits that many seconds before each answer",
-    "lost-answer": "resets, or changes a password, and closes the connection without an answer",
-    "stranger": "has a certificate of an authority that nobody knows",
+    "lost-answer": "resets, or changes a password or its certificate, and closes the connection "
+    "without an answer",
+    "stranger": "has a certificate of an authority that nobody knows, until it is given another",
+    "no-certificate": "has no certificate, and so cannot shake hands",
+    "no-request": "has no service that makes requests for certificates",
+    "refuses-certificate": "refuses each certificate that it is given",
+    "stale-certificate": "takes a certificate, and serves the old one until it is restarted",
     "wrong-serial": "shows another serial number",
     "no-serial": "shows no serial number",
     "wrong-model": "shows another model",
@@ -102,6 +109,14 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
     faults: dict[str, dict[str, float]] = {}
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """An answer of HTTP; no status for a connection that is closed without one."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
 class Backend(Protocol):
     """What switches a machine behind its BMC: nothing but memory, or a virtual machine."""
 
@@ -151,11 +166,14 @@ class Simulated:
 class Board:
     """A machine's BMC: what it has been told. All of it is lost when the lab goes down.
 
-    `booted` is what each start booted from, in order.
+    `booted` is what each start booted from, in order; `identity` its key and certificate.
     """
 
-    def __init__(self, machine: Machine, login: Login, backend: Backend) -> None:
+    def __init__(
+        self, machine: Machine, login: Login, backend: Backend, identity: Identity
+    ) -> None:
         self.machine = machine
+        self.identity = identity
         self.login = login
         self.faults: Faults = {}
         self.lock = threading.RLock()

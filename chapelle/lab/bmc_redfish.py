@@ -26,7 +26,8 @@ from sushy_tools.emulator.resources import vmedia
 from sushy_tools.emulator.resources.systems.base import AbstractSystemsDriver
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
-from chapelle.lab.bmc_machine import Board
+from chapelle.lab import bmc_certificates
+from chapelle.lab.bmc_machine import Answer, Board
 
 SYSTEMS = "/redfish/v1/Systems"
 ACCOUNTS = "/redfish/v1/AccountService"
@@ -39,14 +40,6 @@ PROCESSORS = 2
 FIRMWARE = {"bios": "2.4.1", "bmc": "7.10.30"}
 
 _now = threading.local()
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """An answer of HTTP; no status for a connection that is closed without one."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
 
 
 def _board() -> Board:
@@ -298,7 +291,8 @@ class Redfish:
                     return Answer(204)
                 if "picky-drive" in board.faults and (missing := _missed(clean, body)):
                     return missing
-            return self._emulated(board, method, path, clean, body)
+            answer = bmc_certificates.answer(board, method, clean, _json(body))
+            return answer or self._emulated(board, method, path, clean, body)
 
     def _emulated(self, board: Board, method: str, path: str, clean: str, body: bytes) -> Answer:
         given = {"data": body, "content_type": "application/json"} if body else {}
@@ -374,7 +368,7 @@ def _put_right(board: Board, path: str) -> dict[str, Any]:
     if re.fullmatch(f"{SYSTEMS}/[^/]+/BIOS/Settings", path):
         return {"Attributes": board.bios | board.pending}
     if re.fullmatch("/redfish/v1/Managers/[^/]+", path):
-        return {"FirmwareVersion": FIRMWARE["bmc"]}
+        return {"FirmwareVersion": FIRMWARE["bmc"], **bmc_certificates.of_manager(path)}
     drive = re.fullmatch(f"{SYSTEMS}/[^/]+/Storage/{STORAGE}/Drives/Disk.([0-9]+)", path)
     if drive and 0 < int(drive[1]) <= len(seen.disks):
         disk = seen.disks[int(drive[1]) - 1]

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from chapelle.lab import files
+from chapelle.lab.bmc_identity import Identity
 from chapelle.lab.bmc_machine import (
     FAULTS_FILE,
     FLEET_FILE,
@@ -108,6 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         login = self.headers.get("Authorization") or ""
         answer = self.server.redfish.answer(board, self.command, self.path, login, body)
         once = self.command == "POST" or (self.command == "PATCH" and "/Accounts/" in self.path)
+        once = once and not self.path.endswith("GenerateCSR")
         if "lost-answer" in faults and once:
             self.close_connection = True
             return
@@ -137,20 +139,24 @@ class _Listener:
     def __init__(self, board: Board, port: int, folder: Path, redfish: Redfish) -> None:
         self.board = board
         self.redfish = redfish
-        self._folder = folder
+        self._folder = folder / "certificates"
         self.socket = socket.create_server((board.machine.address, port), backlog=64)
         self.socket.setblocking(False)
-        self._contexts: dict[str, ssl.SSLContext] = {}
 
     @property
     def context(self) -> ssl.SSLContext:
         """The certificate to show."""
-        name = "stranger" if "stranger" in self.board.faults else self.board.machine.name
-        if name not in self._contexts:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(self._folder / "certificates" / f"{name}.pem")
-            self._contexts[name] = context
-        return self._contexts[name]
+        identity, faults = self.board.identity, self.board.faults
+        if "no-certificate" in faults:
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if "stranger" in faults and not identity.replaced:
+            return self._strange()
+        return identity.context()
+
+    def _strange(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self._folder / "stranger.pem")
+        return context
 
     def accept(self) -> None:
         """Take a connection, and serve it beside the others."""
@@ -158,7 +164,7 @@ class _Listener:
             connection, client = self.socket.accept()
             connection.setblocking(True)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if "unreachable" in self.board.faults:
+            if "unreachable" in self.board.faults or self.board.identity.away():
                 connection.close()
                 return
             threading.Thread(target=self._serve, args=(connection, client), daemon=True).start()
@@ -203,7 +209,8 @@ def serve(folder: Path) -> None:
                 for name, machine in now.machines.items():
                     if name not in listeners:
                         login = logins.hosts.get(name, logins.default)
-                        board = Board(machine, login, backends[machine.backend])
+                        identity = Identity(folder / "certificates" / f"{name}.pem")
+                        board = Board(machine, login, backends[machine.backend], identity)
                         listeners[name] = _Listener(board, now.port, folder, redfish)
                         selector.register(
                             listeners[name].socket, selectors.EVENT_READ, listeners[name]
@@ -223,6 +230,7 @@ def _break(board: Board, faults: Faults) -> None:
     if board.faults != faults:
         board.answered = 0
         board.faults = faults
+        board.identity.replaced = False
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ Field = Literal["manufacturer", "model", "disk-size", "port-name"]
 QUIRKS = "inventory/hardware-quirks.yml"
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+_Country = Annotated[str, msgspec.Meta(pattern="^[A-Z]{2}$")]
 _Seconds = Annotated[int, msgspec.Meta(ge=1, le=7200)]
 
 
@@ -78,25 +79,50 @@ class Reset(msgspec.Struct, frozen=True, kw_only=True):
     graceful: str = "GracefulShutdown"
 
 
+class CertificateRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a BMC is told when it is to make a key and a request for a certificate.
+
+    DSP2046, CertificateService, GenerateCSR. The first five it must be told, and says in its
+    request; `algorithm`, `bits` and `curve` are Redfish's words for the key, and it chooses where
+    they are empty. One with `restart` serves a new certificate only after it was restarted.
+    """
+
+    country: _Country
+    state: _Name
+    city: _Name
+    organization: _Name
+    unit: _Name
+    algorithm: str = ""
+    bits: int = 0
+    curve: str = ""
+    restart: bool = False
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds: for one answer, for power to change, for a graceful shutdown, for settings."""
+    """Seconds: for one answer, for power to change, for a graceful shutdown, for settings.
+
+    `certificate` is for a BMC to make a key, and to serve a certificate that it was given.
+    """
 
     answer: _Seconds = 30
     power: _Seconds = 120
     shutdown: _Seconds = 600
     settings: _Seconds = 900
+    certificate: _Seconds = 300
 
 
 class Family(msgspec.Struct, frozen=True, kw_only=True):
     """How the BMCs of some models are spoken to.
 
-    `targets` are the words for where to boot from, `modes` those for how. A BMC that cannot keep a
-    connection open has `keep_alive` false.
+    `targets` are the words for where to boot from, `modes` those for how, `certificate` what it is
+    told when it asks for a certificate. A BMC that cannot keep a connection open has `keep_alive`
+    false.
     """
 
     targets: dict[str, str]
     modes: dict[str, str]
     settings: dict[str, Translation]
+    certificate: CertificateRequest
     reset: Reset = Reset()
     seconds: Limits = Limits()
     keep_alive: bool = True

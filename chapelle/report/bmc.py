@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from chapelle.model.certificate import Certificate
 from chapelle.model.finding import Finding
 from chapelle.model.hardware import Hardware
 from chapelle.report import content
@@ -24,6 +25,10 @@ class Failure(Protocol):
     @property
     def message(self) -> str:
         """Why."""
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it; empty where nobody knows."""
 
 
 class Change(Protocol):
@@ -131,6 +136,40 @@ def print_accounts(done: Mapping[str, bool], failed: Sequence[Failure]) -> None:
     print_failures(page, failed)
 
 
+def print_certificates(
+    seen: Mapping[str, Certificate],
+    findings: Mapping[str, Sequence[Finding]],
+    failed: Sequence[Failure],
+    base: str,
+    renewed: int,
+) -> None:
+    """Print the certificates of BMCs, one line each, and what of them is not as it should be."""
+    page = Page(sys.stdout)
+    rows = [
+        (
+            name,
+            each.subject or "(none)",
+            " ".join(each.names),
+            each.issuer,
+            f"{each.days} days" if each.ends else "",
+            "yes" if each.trusted else "no",
+            "yes" if each.named else "no",
+        )
+        for name, each in seen.items()
+    ]
+    if rows:
+        headers = ("host", "subject", "names", "issuer", "ends in", "by our authority", "for it")
+        page.table(headers, rows)
+        page.line()
+    for line in content.finding_lines([f for each in findings.values() for f in each], base):
+        page.line(line)
+    wrong = sum(bool(each) for each in findings.values())
+    page.line(
+        f"{plural(len(seen), 'certificate')} looked at, findings on {wrong}, {renewed} renewed"
+    )
+    print_failures(page, failed)
+
+
 def print_failures(page: Page, failed: Sequence[Failure]) -> None:
     """Print whose BMC failed, and why."""
     if not failed:
@@ -138,6 +177,8 @@ def print_failures(page: Page, failed: Sequence[Failure]) -> None:
     page.title(f"{plural(len(failed), 'server')} failed:")
     for failure in failed:
         page.line(f"  {failure.host}: {failure.message}", "bold red")
+        if failure.remedy:
+            page.line(f"      to do: {failure.remedy}")
 
 
 def document(

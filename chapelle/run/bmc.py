@@ -38,10 +38,11 @@ AT_ONCE = 32
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A BMC that did not do what was asked, and why."""
+    """A BMC that did not do what was asked, why, and what to do about it."""
 
     host: str
     message: str
+    remedy: str = ""
 
 
 class Outcome[T](msgspec.Struct, frozen=True, kw_only=True):
@@ -191,13 +192,13 @@ def each[T](where: Stand, work: Callable[[Bmc], T], progress: Progress) -> Outco
     """
 
     def visit(target: Target) -> T:
-        with _open(target) as bmc:
+        with opened(target) as bmc:
             return work(bmc)
 
     return spread(where, visit, progress)
 
 
-def _open(target: Target) -> Bmc:
+def opened(target: Target) -> Bmc:
     """A session; with the password that was about to become the one, where the old one is not."""
     try:
         return Bmc(target)
@@ -224,7 +225,7 @@ def spread[T](where: Stand, visit: Callable[[Target], T], progress: Progress) ->
             try:
                 done[name] = future.result()
             except ChapelleError as error:
-                failed.append(Failure(host=name, message=_line(error)))
+                failed.append(Failure(host=name, message=_line(error), remedy=error.remedy or ""))
             progress(number, len(where.targets))
     return Outcome(
         done=dict(sorted(done.items())), failed=tuple(sorted(failed, key=lambda f: f.host))

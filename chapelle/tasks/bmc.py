@@ -240,6 +240,78 @@ def accounts(
     return _code(found, False)
 
 
+@command(
+    help={
+        **SCOPE_HELP,
+        "days": "how long a certificate must hold at least",
+        "renew": "give those with findings another key and certificate",
+        "fingerprints": "YAML file: SHA-256 of certificates that are known from elsewhere",
+        **_CHANGING_FEW,
+        "dry-run": _CHANGING["dry-run"],
+        **_JSON,
+    }
+)
+def certificate(
+    _context: object,
+    *,
+    aisle: str | None = None,
+    rack: str | None = None,
+    limit: str | None = None,
+    days: int = 30,
+    renew: bool = False,
+    fingerprints: str | None = None,
+    yes: bool = False,
+    dry_run: bool = False,
+    json: bool = False,
+) -> ExitCode:
+    """Show the certificates of BMCs: whose, by whom, how long; with --renew, replace them.
+
+    A finding is a certificate that is missing, not of the authority that we trust, not for the
+    BMC's name or address, or that ends in less than --days. With --renew each BMC with a
+    finding makes a key of its own, which never leaves it, and a request, which the site's authority
+    (CHAPELLE_BMC_SIGNER) signs. It is proved by connecting anew and logging in. A BMC with a
+    certificate of somebody else's is logged in to only if --fingerprints says which one it has.
+    Servers are not restarted. The aisles are locked meanwhile, and NetBox gets a journal entry of
+    each server whose BMC was given one.
+    Exit codes: 0 all as it should be, or renewed, 99 findings (without --renew), 3 refused,
+    4 locked, 5 some BMCs failed.
+    """
+    from pathlib import Path
+
+    from chapelle.report import bmc as report
+    from chapelle.run import bmc, bmc_change
+    from chapelle.run import bmc_certificate as running
+
+    loaded = Settings.load()
+    where = _stand(aisle, rack, limit)
+    if fingerprints:
+        where = running.pinned(where, Path(fingerprints))
+    authority = running.signer(loaded) if renew else None
+    found = running.look(where, _progress())
+    wrong = running.findings(where, found.done, days)
+    hosts = [name for name, each in wrong.items() if each]
+    renewed = 0
+    if authority and hosts and not dry_run:
+        chosen = bmc.narrowed(where, hosts)
+        _confirm(chosen, "given another certificate of their BMC", yes=yes)
+        with bmc_change.held(loaded, chosen, "bmc.certificate", _say):
+            new = running.renew(chosen, authority, _progress())
+            texts = {n: f"certificate of its BMC, until {c.ends:%F}" for n, c in new.done.items()}
+            bmc_change.note(loaded, chosen, texts, _say)
+        wrong = {name: each for name, each in wrong.items() if name not in new.done}
+        rest = {name: each for name, each in found.done.items() if name not in hosts}
+        found, renewed = bmc.joined(rest, new, found.failed), len(new.done)
+    if json:
+        shown = {
+            name: {"certificate": each, "findings": wrong.get(name, ())}
+            for name, each in found.done.items()
+        }
+        print_json(report.document("bmc.certificate", where.snapshot, shown, found.failed))
+    else:
+        report.print_certificates(found.done, wrong, found.failed, where.netbox_url, renewed)
+    return _code(found, any(wrong.values()))
+
+
 def _stand(aisle: str | None, rack: str | None, limit: str | None) -> "Stand":
     from chapelle.plan import scope as scopes
     from chapelle.run import bmc as running

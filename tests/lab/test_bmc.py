@@ -100,6 +100,25 @@ def test_faults_of_a_bmc_are_found_and_named(invoke: Invoke, settings: Settings)
     assert bmc.faults_of(bmc.folder(settings)) == {}
 
 
+def test_certificates_are_shown_and_a_dry_run_gives_none(
+    invoke: Invoke, settings: Settings
+) -> None:
+    path = bmc.folder(settings) / "certificates" / f"{HOST}.pem"
+    before = path.read_bytes()
+    done = invoke("bmc.certificate", f"--limit={HOST}", "--json")
+    assert done.returncode == 0, done.stderr
+    shown = msgspec.json.decode(done.stdout)["hosts"][HOST]
+    assert shown["findings"] == []
+    assert shown["certificate"]["issuer"] == "CN=chapelle lab BMC authority"
+
+    done = invoke("bmc.certificate", f"--limit={HOST}", "--days=9999", "--renew", "--dry-run")
+    assert done.returncode == 99, done.stderr
+    assert f"CN={HOST}" in done.stdout
+    assert f"invoke bmc.certificate --limit={HOST} --renew" in done.stdout
+    assert "1 certificate looked at, findings on 1, 0 renewed" in done.stdout
+    assert path.read_bytes() == before
+
+
 def test_what_means_nothing_is_told(invoke: Invoke) -> None:
     done = invoke("bmc.power", f"--limit={HOST}", "--action=reset")
     assert done.returncode == 2

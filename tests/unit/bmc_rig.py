@@ -65,7 +65,7 @@ def running(state: Path, names: list[str]) -> Iterator[Rig]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     rig = Rig(state, machines, port)
-    rig.place.mkdir(parents=True)
+    rig.place.mkdir(parents=True, exist_ok=True)
     fleets.prepare(rig.settings, rig.place, machines, port=port)
     process = fleets.start(rig.place)
     try:

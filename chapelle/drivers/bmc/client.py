@@ -51,14 +51,14 @@ class Bmc:
     def __init__(self, target: Target) -> None:
         self.target = target
         self._root = wire.connect(target)
-        self._path = self._sensibly(self._root.get_system).path
+        self.path = self._sensibly(self._root.get_system).path
 
     def _system(self) -> Any:
         """The server's resource as it is now.
 
         sushy's own refresh asks again for all that was ever asked of it: a dozen answers for one.
         """
-        return self._sensibly(lambda: self._root.get_system(self._path))
+        return self._sensibly(lambda: self._root.get_system(self.path))
 
     def __enter__(self) -> Self:
         return self
@@ -340,6 +340,14 @@ class Bmc:
     def change(self, path: str, values: Mapping[str, Value]) -> None:
         """Set properties of a resource."""
         self._root._conn.patch(path, data=dict(values))
+
+    def act(self, path: str, values: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        """Have an action done, which may take so long. Returns what it answers in JSON."""
+        post = partial(self._root._conn.post, path, data=dict(values))
+        done = self._sensibly(partial(post, blocking=True, timeout=seconds))
+        with suppress(ValueError):
+            return dict(done.json())
+        return {}
 
     # -- helpers ----------------------------------------------------------------------------------
 

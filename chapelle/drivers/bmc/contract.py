@@ -34,6 +34,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
         namespace: the network namespace that our end is in, as a path; empty for the machine's.
         port: TCP port of HTTPS.
         patience: seconds that a BMC which does not answer, or says that it is busy, is asked again.
+        fingerprint: SHA-256 of the one certificate that is trusted instead of the authority; hex.
     """
 
     host: str
@@ -46,6 +47,12 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = ""
     port: int = 443
     patience: float = 60.0
+    fingerprint: str = ""
+
+    @property
+    def bears(self) -> str:
+        """What its certificate must name."""
+        return self.name or self.address
 
     @property
     def where(self) -> str:

@@ -5,8 +5,6 @@ hosts:
   compute-a1-01: {user: chapelle, password: ...}
 """
 
-import os
-import stat
 from pathlib import Path
 
 import msgspec
@@ -14,7 +12,8 @@ import yaml
 
 from chapelle import files, strict
 from chapelle.drivers.bmc.contract import Login
-from chapelle.errors import InputError, RefusedError
+from chapelle.drivers.bmc.private import require_private
+from chapelle.errors import InputError
 from chapelle.strict.problems import Problem, ProblemsError
 
 
@@ -60,23 +59,9 @@ def read(path: Path) -> Credentials:
         RefusedError: others than its owner may read it, or its owner is not us.
         InputError: it cannot be read, or is not as it should be; no content of it is said.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise InputError(
-            "The logins of BMCs cannot be read.",
-            where=str(path),
-            expected="a file with default or hosts, each with user and password",
-            found=error.strerror or str(error),
-        ) from error
-    if status.st_mode & 0o077 or status.st_uid not in {0, os.geteuid()}:
-        raise RefusedError(
-            "The file of BMCs' logins is not private.",
-            where=str(path),
-            expected=f"mode 0600, owner {os.geteuid()}",
-            found=f"mode {stat.S_IMODE(status.st_mode):04o}, owner {status.st_uid}",
-            remedy=f"chmod 600 {path}; change the passwords if others could have read them",
-        )
+    require_private(
+        path, "file of BMCs' logins", "change the passwords if others could have read them"
+    )
     credentials, problems = strict.read(path, Credentials)
     if problems:
         hidden = [Problem(p.file, p.path, p.expected, "something else", p.line) for p in problems]

@@ -50,13 +50,15 @@ class _Adapter(HTTPAdapter):
             ConnectionCls = Connection
 
         self._pool = Pool
-        self._name = {"assert_hostname": target.name} if target.name else {}
+        self._wanted = {"assert_hostname": target.name} if target.name else {}
+        if target.fingerprint:
+            self._wanted = {"assert_fingerprint": target.fingerprint}
         super().__init__(pool_maxsize=1)
 
     def init_poolmanager(
         self, connections: int, maxsize: int, block: bool = False, **keywords: Any
     ) -> None:
-        super().init_poolmanager(connections, maxsize, block, **keywords, **self._name)
+        super().init_poolmanager(connections, maxsize, block, **keywords, **self._wanted)
         self.poolmanager.pool_classes_by_scheme = {"https": self._pool}
 
 
@@ -82,7 +84,8 @@ def connect(target: Target) -> Any:
     # One retry of the server's errors means one attempt on the wire, in sushy's way of counting.
     connector = Connector(
         url,
-        verify=target.authority,
+        # By its fingerprint it is known before anything is sent, too.
+        verify=False if target.fingerprint else target.authority,
         server_side_retries=1,
         default_request_timeout=target.family.seconds.answer,
         connect_timeout=min(CONNECT_SECONDS, target.family.seconds.answer),
@@ -122,7 +125,9 @@ def _passes(error: BaseException) -> bool:
 
 def _is_untrusted(error: BaseException) -> bool:
     cause = error.__context__  # sushy keeps requests' own error there
-    return isinstance(cause, requests.exceptions.SSLError) and "certificate" in str(cause).lower()
+    return isinstance(cause, requests.exceptions.SSLError) and any(
+        word in str(cause).lower() for word in ("certificate", "fingerprint")
+    )
 
 
 def _translated(target: Target, method: str, path: str, error: Exception) -> BmcError:
@@ -140,10 +145,12 @@ def _translated(target: Target, method: str, path: str, error: Exception) -> Bmc
         return StrangerError(
             f"Who answers for the BMC of {target.host} cannot be trusted.",
             where=where,
-            expected=f"a certificate for {target.name or target.address} signed by "
-            f"{target.authority}",
+            expected=f"the certificate with SHA-256 {target.fingerprint}"
+            if target.fingerprint
+            else f"a certificate for {target.bears} signed by {target.authority}",
             found=" ".join(str(error.__context__).split())[:300],
-            remedy="see what is plugged in there; then give the BMC a certificate of the site's",
+            remedy="see what is plugged in there; then give the BMC a certificate of the site's "
+            "(docs/bmc.md, The first certificate)",
         )
     if _passes(error):
         status = getattr(error, "status_code", None)
