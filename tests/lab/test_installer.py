@@ -192,7 +192,7 @@ def test_it_starts_without_a_person_with_the_key_that_we_signed(site: Site) -> N
     assert ssh(site.settings, "hostname").stdout.strip() == bench.HOST
     assert ssh(site.settings, "cat /etc/machine-id").stdout.strip() == "0123456789abcdef" * 2
     arrays = ssh(site.settings, "cat /proc/mdstat").stdout
-    assert arrays.count("raid1") == 2
+    assert arrays.count("active raid1") == 2
     assert "/dev/mapper/root" in ssh(site.settings, "findmnt -no SOURCE /").stdout
     assert (
         "/dev/mapper/data-01 xfs"
