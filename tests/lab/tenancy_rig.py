@@ -69,6 +69,11 @@ class Rig:
         order = leaving.Order(tenant=tenant, fabric=False)
         return leaving.offboard(self.settings, order, self.operator, silent)
 
+    def take_back(self, tenant: str) -> coming.Outcome:
+        """Take a leaving back."""
+        order = leaving.Order(tenant=tenant, fabric=False)
+        return leaving.undo(self.settings, order, self.operator, silent)
+
     def content(self) -> Content:
         return snapshot.take(self.settings).snapshot.content
 

@@ -48,7 +48,15 @@ def test_a_tenant_comes_and_leaves_though_each_run_is_killed(rig: Rig) -> None:
     assert {feed.name[-1] for feed in dc.feeds(edge)} == {"A", "B"}
     assert rig.onboard(path).plan.empty
 
+    here = rig.content()
     rig.kill_after(30, "tenant.offboard", "theatre")
+    assert rig.offboard("theatre").stage == "done"
+    back = rig.take_back("theatre")
+    assert back.stage == "undone"
+    assert not list((back.papers or Path()).glob("certificate.*"))
+    assert diff(here, rig.content()) == []
+    assert rig.onboard(path).plan.empty
+
     gone = rig.offboard("theatre")
     assert gone.stage == "done"
     certificate = json.loads(((gone.papers or Path()) / "certificate.json").read_text())

@@ -6,14 +6,14 @@ or somebody has changed since the plan, takes back by itself what was written be
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from chapelle.errors import ChapelleError, InputError
-from chapelle.model.change import Change, Create, Update
+from chapelle.model.change import Change, Create, Delete, Ids, Update
 from chapelle.netbox.access import NotNetBoxError, Session, TokenError, UnreachableError
 from chapelle.netbox.changeset import refusals
 from chapelle.netbox.changeset.journal import Journal, created, opened, require_new
@@ -27,10 +27,16 @@ _AWAY = (UnreachableError, NotNetBoxError, TokenError)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """How a set of changes ended, and the ids that NetBox gave, by list and temporary id."""
+    """How a set of changes ended, and the ids that NetBox gave.
+
+    Arguments:
+        outcome: how.
+        ids: of what was made, by list and temporary id; once undone, of what was deleted and made
+            again, by list and the id that it had.
+    """
 
     outcome: Literal["written", "undone"]
-    ids: Mapping[tuple[str, int], int]
+    ids: Ids
 
 
 def write(
@@ -64,7 +70,7 @@ def write(
     require_new(journal_path)
     _require_fresh(objects, wanted)
     with created(journal_path, _address(session), wanted) as journal:
-        return _written(Work(objects, journal, say, patience), journal)
+        return _written(Work(objects, journal, say, patience, {}), journal)
 
 
 def resume(session: Session, journal_path: Path, say: Say, *, patience: float = PATIENCE) -> Result:
@@ -84,8 +90,23 @@ def resume(session: Session, journal_path: Path, say: Say, *, patience: float = 
         return _written(work, journal)
 
 
-def undo(session: Session, journal_path: Path, say: Say, *, patience: float = PATIENCE) -> Result:
+def undo(
+    session: Session,
+    journal_path: Path,
+    say: Say,
+    *,
+    ids: Ids | None = None,
+    patience: float = PATIENCE,
+) -> Result:
     """Take back what a set of changes has done, the last first, wherever it stopped.
+
+    Arguments:
+        session: NetBox, with the token of mode `tenancy`.
+        journal_path: the journal of the set.
+        say: told of each change that was taken back.
+        ids: those of objects that have got another since the set was written, because a later set
+            that deleted them was undone; its result has them.
+        patience: seconds that a NetBox which is away is waited for, in each step.
 
     Raises:
         InputError: there is no such journal, or it is another NetBox's.
@@ -93,13 +114,15 @@ def undo(session: Session, journal_path: Path, say: Say, *, patience: float = PA
         ChapelleError: as `write`; what is left is said.
     """
     with opened(journal_path) as journal:
-        work = _work(session, journal, say, patience)
+        work = _work(session, journal, say, patience, ids)
         if journal.state.outcome == "undone":
             return _result(work, journal)
         return _undone(work, journal, "it was asked for")
 
 
-def _work(session: Session, journal: Journal, say: Say, patience: float) -> Work:
+def _work(
+    session: Session, journal: Journal, say: Say, patience: float, ids: Ids | None = None
+) -> Work:
     here, there = _address(session), journal.state.url
     if here != there:
         raise InputError(
@@ -109,7 +132,7 @@ def _work(session: Session, journal: Journal, say: Say, patience: float) -> Work
             found=here or "the embedded NetBox",
             remedy="set NETBOX_URL to that one, or unset it for the embedded one",
         )
-    return Work(Objects(session), journal, say, patience)
+    return Work(Objects(session), journal, say, patience, ids or {})
 
 
 def _address(session: Session) -> str:
@@ -121,8 +144,9 @@ def _result(work: Work, journal: Journal) -> Result:
     outcome: Literal["written", "undone"] = (
         "undone" if journal.state.outcome == "undone" else "written"
     )
-    temporary = {(c.list_name, c.id) for c in work.changes if isinstance(c, Create)}
-    ids = {key: number for key, number in work.ids.items() if key in temporary}
+    kind = Delete if outcome == "undone" else Create
+    asked = {(c.list_name, c.id) for c in work.changes if isinstance(c, kind)}
+    ids = {key: number for key, number in work.ids.items() if key in asked}
     return Result(outcome=outcome, ids=ids)
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from chapelle.errors import ChapelleError, RefusedError
-from chapelle.model.change import Change, Create, Delete, Fields, Update, mapped, part
+from chapelle.model.change import Change, Create, Delete, Fields, Ids, Update, mapped, part
 from chapelle.netbox.access import UnreachableError
 from chapelle.netbox.changeset import refusals
 from chapelle.netbox.changeset.journal import Done, Ended, Journal, Refused, Turned
@@ -35,15 +35,18 @@ class Work:
         journal: what is to be done, and was.
         say: told of each step.
         patience: seconds that a NetBox which is away is waited for, in each step.
+        ids: ids that objects have got since, by list and the id that changes know them by.
     """
 
-    def __init__(self, objects: Objects, journal: Journal, say: Say, patience: float) -> None:
+    def __init__(
+        self, objects: Objects, journal: Journal, say: Say, patience: float, ids: Ids
+    ) -> None:
         self._objects = objects
         self._journal = journal
         self._say = say
         self._patience = patience
         # The ids that objects have got, by list and the id that changes know them by.
-        self.ids: dict[tuple[str, int], int] = {}
+        self.ids: dict[tuple[str, int], int] = dict(ids)
         self._devices: set[int] = set()
         for _, done in sorted(journal.state.done.items()):
             self._learn(done)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from chapelle.errors import ChapelleError, ExitCode, HostsFailedError, RefusedError
-from chapelle.model.change import Change
+from chapelle.model.change import Change, Ids
 from chapelle.model.datacentre import Datacentre
 from chapelle.netbox import changeset, lock, snapshot
 from chapelle.netbox.access import Session, access
@@ -155,11 +155,13 @@ class Carrying:
         self._papers.note(stage="undone")
 
     def _take_back(self) -> None:
+        """Take both parts back in NetBox; what the second has made again has other ids then."""
+        ids: Ids = {}
         with Session(access(self._settings, "tenancy")) as session:
             for part in (RELEASE, FREEZE):
                 path = self._papers.journal(part)
                 if path.exists():
-                    changeset.undo(session, path, sparsely(self._operator.say))
+                    ids = changeset.undo(session, path, sparsely(self._operator.say), ids=ids).ids
 
     # -- the steps --------------------------------------------------------------------------------
 
