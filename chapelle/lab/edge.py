@@ -11,7 +11,7 @@ Sources: systemd.network(5), systemd.netdev(5); FRRouting 8.4 user guide, "BGP";
 import ipaddress
 
 from chapelle.lab.spec import Node
-from chapelle.lab.switch import DAEMONS_FILE, LLDP_TIMER, PROFILE, File, daemons, lldp, unit
+from chapelle.lab.switch import DAEMONS_FILE, PROFILE, File, daemons, lldp, unit
 from chapelle.lab.tenant import Handoff, Session, Vlan
 from chapelle.model.tenancy import EDGE_GROUP
 
@@ -54,7 +54,7 @@ def files(node: Node) -> dict[str, File]:
 def units(node: Node) -> dict[str, str]:
     """The units that are enabled: the target of each link, by its path."""
     routes = node.handoff is not None and bool(node.handoff.sessions)
-    return dict(map(unit, [LLDP_TIMER, *(["frr.service"] if routes else [])]))
+    return dict(map(unit, ["lldpd.service", *(["frr.service"] if routes else [])]))
 
 
 def _match(*names: str) -> str:

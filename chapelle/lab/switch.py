@@ -6,7 +6,7 @@ can be had, the ports that lead to servers are one plain bridge with a port to t
 where a package would put them: what somebody configures in /etc comes before them, name by name.
 
 Sources: FRRouting 8.4, "Basic Setup"; systemd.network(5); lldpcli(8); sshd_config(5);
-systemd.timer(5); lldpd's changes of version 1.0.18.
+lldpd's changes of version 1.0.18.
 """
 
 from collections.abc import Iterable, Mapping
@@ -31,11 +31,9 @@ PROFILE = "datacenter"
 
 # lldpd before 1.0.18 loses what changes while it reads the links for the first time, and then takes
 # a port for dead for good. It starts when no link has changed for a second, but not much later than
-# the node; a timer starts it, so that the node counts as booted meanwhile.
-LLDP_TIMER = "lldpd.timer"
-_LLDP_TIMER = f"{_HEADER}[Timer]\nOnActiveSec=2s\nAccuracySec=100ms\n"
+# the node.
 _LLDP_QUIET = f"""{_HEADER}[Service]
-ExecStartPre=-timeout 10 sh -c 'while timeout 1 ip monitor link | grep -q .; do :; done'
+ExecStartPre=-timeout 5 sh -c 'while timeout 1 ip monitor link | grep -q .; do :; done'
 """
 
 # As a router: forward, spread over equal paths by ports too, and believe both ways of a link.
@@ -83,7 +81,7 @@ def files(node: Node, accounts: Mapping[str, str], principal: str) -> dict[str, 
 
 def units() -> dict[str, str]:
     """The units that are enabled: the target of each link, by its path."""
-    return dict(map(unit, ("frr.service", LLDP_TIMER)))
+    return dict(map(unit, ("frr.service", "lldpd.service")))
 
 
 def unit(name: str) -> tuple[str, str]:
@@ -96,7 +94,6 @@ def lldp(name: str) -> dict[str, File]:
     configuration = f"configure system hostname {name}\nconfigure lldp portidsubtype ifname\n"
     return {
         "etc/lldpd.d/05-install.conf": File(content=f"{_HEADER}{configuration}"),
-        f"{_UNITS[1:]}/{LLDP_TIMER}": File(content=_LLDP_TIMER),
         f"{_UNITS[1:]}/lldpd.service.d/05-install.conf": File(content=_LLDP_QUIET),
     }
 

@@ -69,7 +69,7 @@ def test_a_group_has_a_link_a_vlan_and_management_is_apart() -> None:
     assert "Gateway=10.64.1.1" in str(files["40-handoff.101.network"])
     assert "AddPrefixRoute=no" in str(files["05-install.network"])
     assert "frr.conf" not in files
-    assert [name.rpartition("/")[2] for name in edge.units(node)] == ["lldpd.timer"]
+    assert [name.rpartition("/")[2] for name in edge.units(node)] == ["lldpd.service"]
 
 
 def test_a_container_has_no_group() -> None:
