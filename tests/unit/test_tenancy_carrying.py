@@ -15,7 +15,7 @@ import tenants
 from chapelle.errors import ChapelleError, HostsFailedError, LockedError, RefusedError
 from chapelle.model.outcome import HostResult, RunResult
 from chapelle.netbox.access import UnreachableError
-from chapelle.netbox.changeset import Result
+from chapelle.netbox.changeset import Ids, Result
 from chapelle.plan.tenancy.offboard import offboard
 from chapelle.run.operator import Done
 from chapelle.run.tenancy import carrying, papers
@@ -55,6 +55,7 @@ class World:
         self.did: list[str] = []
         self.pushes: list[Done | ChapelleError] = []
         self.refuses: dict[str, ChapelleError] = {}
+        self.given: dict[str, Ids] = {}
 
     def carry(self) -> Carrying:
         operator = Terminal(json=True, yes=True)
@@ -73,9 +74,10 @@ class World:
         self.did.append(f"resume {path.stem}")
         return Result(outcome="written", ids={})
 
-    def undo(self, _session: object, path: Path, _say: object) -> Result:
+    def undo(self, _session: object, path: Path, _say: object, *, ids: Ids) -> Result:
         self.did.append(f"undo {path.stem}")
-        return Result(outcome="undone", ids={})
+        self.given[path.stem] = ids
+        return Result(outcome="undone", ids={**ids, ("cables", len(self.given)): 9})
 
     def push(self, _settings: object, order: Any, _operator: object) -> Done:
         self.did.append(f"push {','.join(order.scope.values)}")
@@ -206,6 +208,7 @@ def test_undo_goes_the_whole_way_back_and_the_switches_too(world: World) -> None
     with pytest.raises(HostsFailedError, match="do not do what NetBox"):
         world.carry().undo()
     assert world.did[:4] == ["lock", "undo release", "undo freeze", "unlock"]
+    assert world.given == {"release": {}, "freeze": {("cables", 1): 9}}
     assert world.stage == "undoing"
     world.carry().undo()
     assert world.stage == "undone"
