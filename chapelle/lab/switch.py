@@ -43,7 +43,10 @@ net.ipv6.conf.all.forwarding = 1
 net.ipv6.conf.default.forwarding = 1
 """
 
-_SSHD = f"""{_HEADER}# The same certificates let people in to vtysh.
+_SSHD = f"""{_HEADER}# A session whose link was cut ends soon, and with it the lock that it holds.
+ClientAliveInterval 10
+ClientAliveCountMax 3
+# The same certificates let people in to vtysh.
 Match User {OPERATOR}
   AuthorizedPrincipalsFile /etc/ssh/operator_principals
 """

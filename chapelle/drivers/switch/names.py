@@ -51,7 +51,8 @@ def busy(target: Target, found: str) -> BusyError:
         where=target.name,
         expected="nobody",
         found=found,
-        remedy="wait, or ask them; nothing was changed",
+        remedy="wait, or ask them; nothing was changed. That of a run whose link was cut ends by"
+        " itself when the switch notices",
     )
 
 
