@@ -36,8 +36,7 @@ def bring_up(disk: Disk, seen: SeenDisk, encryption: Encryption) -> str:
             raise Failed(f"disk {disk.name} cannot be opened by any key", found="no key slots")
         programs.run(
             "cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", f"--key-slot={_RECOVERY}",
-            f"--uuid={disk.mark}", f"--label={disk.label}", *DERIVATION, "--key-file=-", seen.path,
-            secret=secret,
+            f"--uuid={disk.mark}", *DERIVATION, "--key-file=-", seen.path, secret=secret,
         )  # fmt: skip
     if not programs.succeeds(
         "cryptsetup", "open", "--type=luks2", "--key-file=-", seen.path, disk.label, secret=secret

@@ -72,8 +72,11 @@ def mounts(order: Order, chosen: list[tuple[Disk, SeenDisk]]) -> None:
         systems.append(f"UUID={uuid} /{path} vfat umask=0077,nofail 0 2")
     for disk in order.of("format", "mount"):
         tables.append(f"{disk.label} UUID={disk.mark} {data.KEYS}/{disk.label}.key luks,nofail")
-        systems.append(f"LABEL={disk.label} {disk.mount} xfs nodev,nosuid,nofail 0 2")
+        # By the name that crypttab gives what is inside: a label may stand on another disk, too.
+        systems.append(f"/dev/mapper/{disk.label} {disk.mount} xfs nodev,nosuid,nofail 0 2")
         (Path(TARGET) / disk.mount.lstrip("/")).mkdir(parents=True, exist_ok=True)
+        # While the disk is not mounted nothing can be written in its place, on the system's disks.
+        programs.run("chattr", "+i", disk.mount, root=TARGET)
     write("/etc/crypttab", _HEADER + "".join(f"{line}\n" for line in tables))
     write("/etc/fstab", _HEADER + "".join(f"{line}\n" for line in systems))
     arrays = programs.run("mdadm", "--detail", "--scan")

@@ -194,13 +194,14 @@ def test_it_starts_without_a_person_with_the_key_that_we_signed(site: Site) -> N
     arrays = ssh(site.settings, "cat /proc/mdstat").stdout
     assert arrays.count("active raid1") == 2
     assert "/dev/mapper/root" in ssh(site.settings, "findmnt -no SOURCE /").stdout
-    assert (
-        "/dev/mapper/data-01 xfs"
-        in ssh(site.settings, "findmnt -no SOURCE,FSTYPE /srv/data-01").stdout
-    )
-    assert ssh(site.settings, "systemctl --failed --no-legend").stdout.strip() == ""
+    started = "timeout 50 systemctl is-system-running --wait || systemctl --failed --no-legend"
+    assert ssh(site.settings, started).stdout.strip() == "running"
+    mounted = ssh(site.settings, "findmnt -rno SOURCE,FSTYPE /srv/data-01").stdout
+    assert mounted == "/dev/mapper/data-01 xfs\n"
     assert {"eno1", "eno2"} <= set(ssh(site.settings, "ls /sys/class/net").stdout.split())
-    ssh(site.settings, "echo precious > /srv/data-01/file; sync")
+    ssh(site.settings, "echo precious > /srv/data-01/file; sync; umount /srv/data-01")
+    instead = ssh(site.settings, "echo lost > /srv/data-01/file", check=False)
+    assert "Operation not permitted" in instead.stderr
     site.machine.cut()
 
 
@@ -255,7 +256,10 @@ def test_a_rebuild_keeps_the_data_disk(site: Site) -> None:
     site.machine.start()
     site.machine.wait_for_ssh(site.settings, START)
     assert site.machine.ssh(site.settings, "cat /srv/data-01/file").stdout == "precious\n"
-    slots = site.machine.ssh(site.settings, "cryptsetup luksDump /dev/disk/by-label/data-01").stdout
+    disk = next(disk for disk in site.order().disks if disk.label == "data-01")
+    slots = site.machine.ssh(
+        site.settings, f"cryptsetup luksDump /dev/disk/by-uuid/{disk.mark}"
+    ).stdout
     assert slots.count("Key:        512 bits") == 2
     site.machine.cut()
 

@@ -80,7 +80,7 @@ def test_the_system_opens_and_mounts_its_own_disks(target: Path) -> None:
         ["UUID=cccc", "/boot", "ext4"],
         ["UUID=EEE1", "/boot/efi", "vfat"],
         ["UUID=EEE2", "/boot/efi2", "vfat"],
-        ["LABEL=data-1", "/srv/data-1", "xfs"],
+        ["/dev/mapper/data-1", "/srv/data-1", "xfs"],
     ]
     assert (target / "srv/data-1").is_dir()
     assert ARRAYS in (target / "etc/mdadm/mdadm.conf").read_text()
