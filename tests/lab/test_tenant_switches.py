@@ -16,7 +16,7 @@ from chapelle.run.tenancy import papers
 from chapelle.settings import Settings
 from tests.lab.tenancy_rig import Rig, forget
 
-pytestmark = [pytest.mark.lab, pytest.mark.netbox]
+pytestmark = [pytest.mark.lab, pytest.mark.netbox, pytest.mark.slow]
 
 LEAF = "leaf-a4-tb"
 RACKS = "--racks=A4-R07,A4-R08"
