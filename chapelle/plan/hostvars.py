@@ -13,6 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from chapelle.checks.links import refuse
 from chapelle.errors import InputError
 from chapelle.model import records as r
@@ -30,6 +32,23 @@ NAME_SERVICE = "dns"
 SERVICES = "services"
 
 Link = dict[str, Any]
+
+
+class Kernels(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernels of hosts can do, as `hostvars` wants it; what is absent, they can.
+
+    `common` is said of all hosts, and `own` of some by name, in its place.
+    """
+
+    common: Mapping[str, bool] = {}
+    own: Mapping[str, Mapping[str, bool]] = {}
+
+    def of(self, device: r.Device) -> Mapping[str, bool]:
+        """What the kernel of this one can do."""
+        return self.own.get(device.name or "", self.common)
+
+
+WHOLE = Kernels()
 
 
 def hostvars(dc: Datacentre, device: r.Device, kernel: Mapping[str, bool]) -> dict[str, Any]:

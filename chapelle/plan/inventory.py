@@ -2,7 +2,6 @@
 
 import fnmatch
 import shlex
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from chapelle.errors import InputError
 from chapelle.model import records as r
 from chapelle.model.datacentre import SWITCH_ROLES, Datacentre
 from chapelle.plan.groups import groups
-from chapelle.plan.hostvars import hostvars
+from chapelle.plan.hostvars import WHOLE, Kernels, hostvars
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +28,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reach(msgspec.Struct, frozen=True, kw_only=True):
-    """How hosts are reached, and what their kernel can do (see `hostvars`).
+    """How hosts are reached, and what their kernels can do.
 
     `ssh` is the program to use instead of ssh, `ssh_config` its configuration file. Sockets of
     shared connections lie in `sockets`: the same address means another host in another lab.
@@ -39,7 +38,7 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     sockets: Path
     ssh: Path | None = None
     ssh_config: Path | None = None
-    kernel: Mapping[str, bool] = {}
+    kernels: Kernels = WHOLE
     user_authority: str = ""
 
 
@@ -94,7 +93,7 @@ def host(dc: Datacentre, device: r.Device, reach: Reach) -> Host:
     """
     variables = connection(dc, device, reach)
     if dc.is_server(device):
-        variables |= hostvars(dc, device, reach.kernel)
+        variables |= hostvars(dc, device, reach.kernels.of(device))
     variables |= _facts(dc, device)
     return Host(name=device.name or "", groups=groups(dc, device), variables=variables)
 

@@ -23,7 +23,7 @@ from chapelle.plan.apart import apart
 from chapelle.plan.batches import Batch, Member, batches, domain_of
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.order import Ground
-from chapelle.plan.hostvars import hostvars
+from chapelle.plan.hostvars import WHOLE, Kernels, hostvars
 from chapelle.plan.policy import Policy
 from chapelle.plan.scope import Scope, from_text, select
 
@@ -98,7 +98,7 @@ def build(
     kind: str,
     target: str,
     commit: str,
-    kernel: Mapping[str, bool],
+    kernels: Kernels = WHOLE,
     policy: Policy | None = None,
     ground: Ground | None = None,
 ) -> Plan:
@@ -110,7 +110,7 @@ def build(
         kind: provision, drift, or one of ROLLING_KINDS and BARE_KINDS.
         target: lab or site.
         commit: what code will do it.
-        kernel: what the hosts' kernel can do, as `hostvars` wants it.
+        kernels: what the hosts' kernels can do.
         policy: of a rolling run, how many servers may be out of service at one time.
         ground: what servers are made of that are begun at their BMC; None: none is.
 
@@ -123,7 +123,12 @@ def build(
     devices = select(dc, scope, statuses_of(kind)).devices
     hosts = tuple(
         _plan_host(
-            dc, device, kind=kind, steps=_steps(kind, device, ground), kernel=kernel, ground=ground
+            dc,
+            device,
+            kind=kind,
+            steps=_steps(kind, device, ground),
+            kernels=kernels,
+            ground=ground,
         )
         for device in devices
     )
@@ -177,11 +182,12 @@ def _plan_host(
     *,
     kind: str,
     steps: tuple[str, ...],
-    kernel: Mapping[str, bool],
+    kernels: Kernels,
     ground: Ground | None,
     status: str | None = None,
 ) -> PlanHost:
     """A server of a plan; `status` is what it had when the plan was made, if that is past."""
+    kernel = kernels.of(device)
     intent = {name: digest(value) for name, value in hostvars(dc, device, kernel).items()}
     if DEPLOY_STEPS[0] in steps and ground is not None:
         made = orders.order(
@@ -272,7 +278,7 @@ def moved(
     *,
     target: str,
     commit: str,
-    kernel: Mapping[str, bool],
+    kernels: Kernels = WHOLE,
     only: Collection[str] | None = None,
     own_statuses: Mapping[str, Collection[str]] | None = None,
     ground: Ground | None = None,
@@ -284,7 +290,7 @@ def moved(
         dc: what NetBox says now.
         target: what is the target now.
         commit: what is the commit now.
-        kernel: what the hosts' kernel can do.
+        kernels: what the hosts' kernels can do.
         only: the hosts that matter, when some are done already; None is all of them.
         own_statuses: by host, statuses that a run of this plan has itself set.
         ground: what servers that are begun at their BMC are made of now.
@@ -294,7 +300,7 @@ def moved(
     for host in plan.hosts:
         if host.name in wanted:
             own = (own_statuses or {}).get(host.name, ())
-            lines += _moved_host(host, dc, own, kind=plan.kind, kernel=kernel, ground=ground)
+            lines += _moved_host(host, dc, own, kind=plan.kind, kernels=kernels, ground=ground)
     if only is None:
         statuses = statuses_of(plan.kind)
         lines += new_devices(plan, lambda scope: select(dc, scope, statuses).devices)
@@ -346,7 +352,7 @@ def _moved_host(
     own_statuses: Collection[str],
     *,
     kind: str,
-    kernel: Mapping[str, bool],
+    kernels: Kernels,
     ground: Ground | None,
 ) -> list[str]:
     device, lines = moved_device(host, dc, own_statuses)
@@ -354,7 +360,7 @@ def _moved_host(
         return lines
     try:
         now = _plan_host(
-            dc, device, kind=kind, steps=host.steps, kernel=kernel, ground=ground,
+            dc, device, kind=kind, steps=host.steps, kernels=kernels, ground=ground,
             status=host.status,
         )  # fmt: skip
     except (InputError, RefusedError) as error:

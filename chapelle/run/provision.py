@@ -116,7 +116,7 @@ def _plan(
         kind=kind,
         target=settings.target,
         commit=scene.commit,
-        kernel=reach.kernel(settings),
+        kernels=reach.kernels(settings),
         policy=_policy(settings) if kind in ROLLING_KINDS else None,
         ground=ground,
     )
@@ -277,7 +277,7 @@ def _require_holds(
         scene.dc,
         target=settings.target,
         commit=scene.commit,
-        kernel=reach.kernel(settings),
+        kernels=reach.kernels(settings),
         only=left.hosts if left else None,
         own_statuses=left.own_statuses if left else None,
         ground=grounds.of_plan(settings, scene.dc, made, operator.say, make=make),

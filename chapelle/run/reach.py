@@ -1,13 +1,13 @@
 """How this installation reaches hosts: through the lab's namespace, or by the site's SSH set-up."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from chapelle.errors import ChapelleError, RefusedError
 from chapelle.lab import ca, wires
+from chapelle.plan.hostvars import WHOLE, Kernels
 from chapelle.plan.inventory import Reach
 from chapelle.settings import Settings
 
@@ -15,12 +15,21 @@ from chapelle.settings import Settings
 # host, and a random end while it starts to listen.
 _LONGEST_DIRECTORY = 70
 
-# A container has the clock of the machine around it.
-_LAB_CLOCK = {"clock": False}
+# A container has the clock of the machine around it; a machine has its own.
+_CLOCK = "clock"
+
+
+class _Node(msgspec.Struct):
+    kind: str
+
+
+class _Host(msgspec.Struct):
+    node: _Node
 
 
 class _Lab(msgspec.Struct):
     kernel: dict[str, bool] = {}
+    hosts: dict[str, _Host] = {}
 
 
 def reach(settings: Settings) -> Reach:
@@ -35,7 +44,7 @@ def reach(settings: Settings) -> Reach:
     return Reach(
         sockets=socket_directory(settings),
         ssh=settings.state / "ssh" / "ssh",
-        kernel=_LAB_CLOCK | lab_kernel(settings),
+        kernels=_lab_kernels(_lab(settings)),
         user_authority=_user_authority(settings),
     )
 
@@ -54,16 +63,16 @@ def socket_directory(settings: Settings) -> Path:
     return Path.home() / ".ansible" / "cp" / settings.instance
 
 
-def kernel(settings: Settings) -> Mapping[str, bool]:
-    """What the kernel of the hosts can do: a site's can do all, the lab's is this machine's.
+def kernels(settings: Settings) -> Kernels:
+    """What the kernels of hosts can do: a site's can do all, the lab's what this machine's can.
 
     Raises:
         RefusedError: the lab was never up, and only root may ask this machine's kernel.
     """
     if settings.target == "site":
-        return {}
-    known = lab_kernel(settings)
-    if not known and os.geteuid() != 0:
+        return WHOLE
+    known = _lab(settings)
+    if not known.kernel and os.geteuid() != 0:
         raise RefusedError(
             "What the lab's servers can do is not known: the lab was never up.",
             where=str(settings.state / "lab"),
@@ -71,16 +80,25 @@ def kernel(settings: Settings) -> Mapping[str, bool]:
             found=f"no lab, and user id {os.geteuid()}",
             remedy="run it with sudo, or start the lab: sudo invoke lab.up",
         )
-    return _LAB_CLOCK | (known or wires.kernel_support())
+    return _lab_kernels(known if known.kernel else _Lab(kernel=wires.kernel_support()))
 
 
-def lab_kernel(settings: Settings) -> dict[str, bool]:
-    """What the kernel of the lab's nodes can do; nothing is said before the lab was first up."""
+def _lab_kernels(known: _Lab) -> Kernels:
+    """A machine of the lab has the lab's links, since its cables are, and a clock of its own."""
+    machines = [name for name, host in known.hosts.items() if host.node.kind == "qemu"]
+    return Kernels(
+        common={_CLOCK: False, **known.kernel},
+        own={name: {_CLOCK: True, **known.kernel} for name in machines},
+    )
+
+
+def _lab(settings: Settings) -> _Lab:
+    """What the lab says of itself; nothing before it was first up."""
     path = settings.state / "lab" / "lab.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Lab).kernel
+        return msgspec.json.decode(path.read_bytes(), type=_Lab)
     except FileNotFoundError:
-        return {}
+        return _Lab()
     except (OSError, msgspec.DecodeError) as error:
         raise ChapelleError(
             "The lab's description of itself cannot be read.",

@@ -129,7 +129,7 @@ class Site:
         said, host = self.said.append, dc.device(HOST)
         made = plans.build(
             dc, scopes.parse(limit=HOST), kind=kind, target="lab", commit="c0ffee",
-            kernel=reach.kernel(self.settings),
+            kernels=reach.kernels(self.settings),
             ground=grounds.ground(self.settings, dc, [host], said, make=True),
         )  # fmt: skip
         return made, scene

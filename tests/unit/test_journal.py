@@ -19,7 +19,7 @@ from chapelle.plan.scope import parse
 from chapelle.run.journal import Journal, RunRecord, host_outcome
 
 HOSTS = plans.build(
-    two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c", kernel={}
+    two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c"
 ).hosts
 
 

@@ -10,8 +10,9 @@ from chapelle.errors import ChapelleError, ExitCode, InputError, RefusedError
 from chapelle.model.datacentre import Datacentre
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
+from chapelle.plan.hostvars import Kernels
 
-NOW = {"target": "lab", "commit": "c0ffee", "kernel": {}}
+NOW = {"target": "lab", "commit": "c0ffee"}
 
 
 def names(dc: Datacentre, **arguments: str) -> list[str | None]:
@@ -168,6 +169,8 @@ def test_other_code_target_or_kernel_is_a_movement() -> None:
     dc = two_aisles()
     assert moved(dc, commit="beef") == ["code: planned with commit c0ffee, now beef"]
     assert moved(dc, target="site") == ["target: planned for lab, now site"]
+    lines = moved(dc, kernels=Kernels(own={"compute-a1-01": {"clock": False}}))
+    assert lines == ["compute-a1-01: intent changed in time_not_exercised, time_sets_clock"]
 
 
 def test_on_resume_only_the_hosts_left_matter_and_our_own_statuses_are_known() -> None:

@@ -26,7 +26,7 @@ from chapelle.plan.deploy.order import Ground
 
 ROOT = Path(__file__).parents[2]
 COMPUTE, STORAGE = "compute-a2-01", "storage-a2-01"
-NOW = {"target": "lab", "commit": "c0ffee", "kernel": {}}
+NOW = {"target": "lab", "commit": "c0ffee"}
 TANG = {"10.64.0.31": "a" * 43, "10.64.0.32": "b" * 43}
 
 

@@ -260,7 +260,6 @@ def plan_of(kind="provision"):
         kind=kind,
         target="lab",
         commit="abc",
-        kernel={},
     )
 
 

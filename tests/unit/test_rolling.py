@@ -171,7 +171,7 @@ def _in_service() -> Datacentre:
 
 def _plan(dc: Datacentre, scope: str = "1", policy: Policy = OURS) -> plans.Plan:
     return plans.build(
-        dc, parse(aisle=scope), kind="patch", target="lab", commit="c", kernel={}, policy=policy
+        dc, parse(aisle=scope), kind="patch", target="lab", commit="c", policy=policy
     )
 
 
@@ -195,7 +195,7 @@ def test_a_server_that_left_service_moves_the_plan() -> None:
     dc = _in_service()
     made = _plan(dc)
     offline = edited(dc, "devices", dc.device("database-a1-01").id, status="offline")
-    lines = plans.moved(made, offline, target="lab", commit="c", kernel={})
+    lines = plans.moved(made, offline, target="lab", commit="c")
     assert lines == ["database-a1-01: status was active, now offline"]
 
 
@@ -203,7 +203,7 @@ def test_whoever_names_a_server_that_is_not_in_service_is_told_what_to_do() -> N
     with pytest.raises(InputError) as caught:
         plans.build(
             _in_service(), parse(limit="infra-a1-02"), kind="reboot", target="lab", commit="c",
-            kernel={}, policy=OURS,
+            policy=OURS,
         )  # fmt: skip
     assert "invoke provision --limit=infra-a1-02" in str(caught.value)
 

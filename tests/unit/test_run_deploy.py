@@ -29,7 +29,6 @@ def bare() -> Plan:
     builder.rack(builder.aisle(1), "A1-R01", dict.fromkeys((ONE, TWO), ("compute", "planned")))
     plan = plans.build(
         builder.datacentre(), parse(aisle="1"), kind="provision", target="lab", commit="c",
-        kernel={},
     )  # fmt: skip
     steps = (*DEPLOY_STEPS, *STEPS)
     hosts = tuple(msgspec.structs.replace(host, steps=steps) for host in plan.hosts)

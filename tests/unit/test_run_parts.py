@@ -22,9 +22,7 @@ from chapelle.run.folder import KEPT, Folder
 from chapelle.run.interrupt import interruptible
 from chapelle.run.journal import Journal, RunRecord
 
-PLAN = plans.build(
-    two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c", kernel={}
-)
+PLAN = plans.build(two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c")
 
 
 def ended(step: str, outcome: str, message: str = "") -> StepResult:

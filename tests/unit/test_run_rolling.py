@@ -45,7 +45,7 @@ def made(kind: str) -> Plan:
     builder.rack(builder.aisle(1), "A1-R01", dict.fromkeys((ONE, TWO), ("compute", "active")))
     policy = policies.read(ROOT / "inventory" / "rolling.yml")
     return plans.build(
-        builder.datacentre(), parse(aisle="1"), kind=kind, target="lab", commit="c", kernel={},
+        builder.datacentre(), parse(aisle="1"), kind=kind, target="lab", commit="c",
         policy=policy,
     )  # fmt: skip
 

@@ -15,9 +15,7 @@ from chapelle.run.journal import Journal, RunRecord
 from chapelle.run.recorder import Recorder
 from chapelle.run.steps import Follower, message_of
 
-PLAN = plans.build(
-    two_aisles(), parse(rack="A1-R01"), kind="provision", target="lab", commit="c", kernel={}
-)
+PLAN = plans.build(two_aisles(), parse(rack="A1-R01"), kind="provision", target="lab", commit="c")
 ONE, TWO = "compute-a1-01", "storage-a1-01"
 ENDED = Ending(status=0, stopped=False, last_lines="")
 CHANGE = {"role": "time", "kind": "file", "item": "/etc/chrony/chrony.conf"}

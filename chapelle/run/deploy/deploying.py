@@ -118,7 +118,7 @@ class Deploying:
             dc,
             device,
             self._ground,
-            reach.kernel(self._settings),
+            reach.kernels(self._settings).of(device),
             mode=orders.mode_of(self._plan.kind),
             status=self._plan.by_name[name].status,
         )
