@@ -1,6 +1,7 @@
 """Unlocking without a person: clevis binds the root's LUKS header to Tang servers and the TPM.
 
-Sources: clevis(1), clevis-encrypt-sss(1), clevis-encrypt-tang(1), clevis-encrypt-tpm2(1).
+Sources: clevis(1), clevis-encrypt-sss(1), clevis-encrypt-tang(1), clevis-encrypt-tpm2(1); Trusted
+Computing Group, TPM 2.0 Library, part 1, "Dictionary Attack Protection"; tpm2_dictionarylockout(1).
 """
 
 import json
@@ -16,6 +17,12 @@ SLOT = "1"
 _REGISTERS = {"pcr_bank": "sha256", "pcr_ids": "7"}
 
 
+# A TPM counts each power cut as if somebody had guessed at a password, and many stop at the third or
+# at the 32nd for hours. Nothing of ours has a password. Tries, and seconds until one is forgotten.
+_TRIES, _FORGOTTEN = "32", "600"
+_LOCKOUT = ("tpm2_dictionarylockout", "--tcti=device:/dev/tpmrm0")
+
+
 def policy(encryption: Encryption) -> dict[str, object]:
     """The sss pin's configuration: so many of the Tang servers, and the TPM if the order says so.
 
@@ -26,6 +33,18 @@ def policy(encryption: Encryption) -> dict[str, object]:
     if not encryption.tpm2:
         return tang
     return {"t": 2, "pins": {"tpm2": _REGISTERS, "sss": tang}}
+
+
+def outlast_power_cuts() -> bool:
+    """Let the TPM forget the power cuts until now, and bear 32 in a row from now on.
+
+    Returns:
+        Whether it has; not, if its lockout is another's, who has given it a password.
+    """
+    return programs.succeeds(*_LOCKOUT, "--clear-lockout") and programs.succeeds(
+        *_LOCKOUT, "--setup-parameters", f"--max-tries={_TRIES}", f"--recovery-time={_FORGOTTEN}",
+        f"--lockout-recovery-time={_FORGOTTEN}",
+    )  # fmt: skip
 
 
 def bind(encryption: Encryption) -> None:

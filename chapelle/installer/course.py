@@ -101,6 +101,8 @@ class Course:
         report.stage("initramfs")
         starting.complete_initramfs(identity.EARLY_NETWORK if order.network else "")
         report.stage("bind", f"{len(order.encryption.tang)} Tang servers")
+        if order.encryption.tpm2 and not binding.outlast_power_cuts():
+            report.stage("bind", "the TPM's lockout is not ours: power cuts may make it wait")
         binding.bind(order.encryption)
         report.stage("escrow")
         self._escrow(kept)

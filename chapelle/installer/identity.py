@@ -49,7 +49,8 @@ def give(order: Order, identity: Identity) -> None:
         write(
             EARLY_NETWORK,
             f"{_HEADER}MAC={network.mac.lower()}\nADDRESS={network.address}\n"
-            f"GATEWAY={network.gateway}\nVLAN={network.vlan or ''}\nTANG='{servers}'\n",
+            f"GATEWAY={network.gateway}\nVLAN={network.vlan or ''}\nTANG='{servers}'\n"
+            f"NEEDED={order.encryption.threshold}\n",
         )
 
 

@@ -232,7 +232,7 @@ def test_the_same_disks_start_by_uefi_whose_other_measurements_the_tpm_sees(site
     with pytest.raises(AssertionError):
         site.machine.wait_for_ssh(site.settings, WAITING)
     assert "Linux version" in site.machine.said()
-    assert "waiting for Tang servers" in site.machine.said()
+    assert "waiting for the TPM" in site.machine.said()
     site.machine.cut()
     site.machine.uefi = False
 
@@ -244,7 +244,7 @@ def test_disks_alone_do_not_open_in_another_machine(site: Site) -> None:
     site.machine.start()
     with pytest.raises(AssertionError):
         site.machine.wait_for_ssh(site.settings, WAITING)
-    assert "waiting for Tang" in site.machine.said()
+    assert "waiting for the TPM" in site.machine.said()
     site.machine.cut()
     shutil.rmtree(tpm)
     kept.rename(tpm)
