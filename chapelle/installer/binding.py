@@ -17,8 +17,8 @@ SLOT = "1"
 _REGISTERS = {"pcr_bank": "sha256", "pcr_ids": "7"}
 
 
-# A TPM counts each power cut as if somebody had guessed at a password, and many stop at the third or
-# at the 32nd for hours. Nothing of ours has a password. Tries, and seconds until one is forgotten.
+# A TPM counts each power cut as if somebody had guessed at a password, and some let nobody in for
+# hours after the third. Nothing of ours has a password. Tries; seconds until one is forgotten.
 _TRIES, _FORGOTTEN = "32", "600"
 _LOCKOUT = ("tpm2_dictionarylockout", "--tcti=device:/dev/tpmrm0")
 
