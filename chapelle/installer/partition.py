@@ -29,8 +29,8 @@ _ESP_NUMBER, _BOOT_NUMBER, _ROOT_NUMBER = 2, 3, 4
 # making them slow to try, as clevis does not either (PBKDF2 at its least, RFC 8018).
 DERIVATION = ("--pbkdf=pbkdf2", "--pbkdf-force-iterations=1000")
 
-# What clevis says of how the root opens lies in the header's metadata. The usual 16 KiB hold it once,
-# and while keys are replaced it is there twice: for the old ones, and for those that follow.
+# What clevis says of how the root opens lies in the header's metadata. The usual 16 KiB hold that
+# once, and while keys are replaced it is there twice: for the old ones, and for those that follow.
 _METADATA = "--luks2-metadata-size=64k"
 
 # KiB a second for md's first copy of one disk to the other while we write: it goes on after that.
@@ -103,7 +103,8 @@ def encrypt(encryption: Encryption) -> None:
     """
     programs.run(
         "cryptsetup", "luksFormat", "--batch-mode", "--type=luks2", "--key-slot=0",
-        "--label=root", _METADATA, *DERIVATION, "--key-file=-", ROOT_ARRAY, secret=encryption.passphrase,
+        "--label=root", _METADATA, *DERIVATION, "--key-file=-", ROOT_ARRAY,
+        secret=encryption.passphrase,
     )  # fmt: skip
     programs.run(
         "cryptsetup", "open", "--type=luks2", "--key-file=-", ROOT_ARRAY, ROOT_NAME,
