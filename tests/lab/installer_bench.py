@@ -351,6 +351,13 @@ class Machine:
             self._tpm = None
             (self.folder / "tpm.sock").unlink(missing_ok=True)
 
+    def wait_said(self, words: str, seconds: float, *, times: int = 1) -> None:
+        """Wait until the console has said something, so many times."""
+        end = time.monotonic() + seconds
+        while self.said().count(words) < times:
+            assert time.monotonic() < end, f"{words!r} was not said:\n{self.said()[-3000:]}"
+            time.sleep(1)
+
     def wait_for_ssh(self, settings: Settings, seconds: float) -> None:
         """Wait until it answers with the host key that we signed."""
         end = time.monotonic() + seconds
