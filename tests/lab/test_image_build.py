@@ -17,7 +17,12 @@ from chapelle.settings import Settings
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 # What belongs to one machine, or to one moment.
-NOT_INSIDE = ("./etc/ssh/ssh_host_", "./var/log/dpkg.log", "./etc/apt/auth.conf.d")
+NOT_INSIDE = (
+    "./etc/ssh/ssh_host_",
+    "./etc/nvme/host",
+    "./var/log/dpkg.log",
+    "./etc/apt/auth.conf.d",
+)
 
 
 def invoke(command: str) -> str:

@@ -11,8 +11,8 @@ useradd --uid 900 --gid 900 --create-home --shell /bin/bash --comment 'Deploymen
 chmod 0440 /etc/sudoers.d/deploy
 chmod 0755 /etc/initramfs-tools/hooks/chapelle /etc/initramfs-tools/scripts/*/chapelle
 
-# Each server has its own; the installer writes them.
-rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id
+# Each server has its own; the installer writes them, and nvme-cli asks the firmware for its own.
+rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id /etc/nvme/hostid /etc/nvme/hostnqn
 : >/etc/machine-id
 : >/etc/resolv.conf
 

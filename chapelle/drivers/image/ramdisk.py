@@ -102,7 +102,11 @@ def _base(job: Job, *, again: bool) -> store.Built:
             _remove(tree / left_out)
         for cache in list(tree.rglob("__pycache__")):
             shutil.rmtree(cache)
-        for path in (*tree.glob("etc/ssh/ssh_host_*"), tree / "etc/machine-id"):
+        for path in (
+            *tree.glob("etc/ssh/ssh_host_*"),
+            *tree.glob("etc/nvme/host*"),
+            tree / "etc/machine-id",
+        ):
             _remove(path)
         job.say(f"compressing {WHAT}")
         cpio(tree, folder / "base.cpio", job.source.epoch)
