@@ -127,13 +127,17 @@ def _base(job: Job, *, again: bool) -> store.Built:
     return store.ensure(job, _base_name(job), make, again=again)
 
 
+# Another way of making it makes another one.
+_MAKERS = (Path(__file__), Path(making.__file__))
+
+
 def _name(job: Job) -> str:
     return f"ramdisk-{recipe.digest(_base_name(job), INIT, INSTALLER)}"
 
 
 def _base_name(job: Job) -> str:
     options = (making.OPTIONS, making.LEVEL, _LEFT_OUT)
-    return f"base-{recipe.digest(job.source, job.recipe.ramdisk, *options)}"
+    return f"base-{recipe.digest(job.source, job.recipe.ramdisk, *options, *_MAKERS)}"
 
 
 def _lay_installer(tree: Path) -> None:

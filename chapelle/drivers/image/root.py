@@ -81,6 +81,11 @@ def _left_out(job: Job) -> list[str]:
     ]
 
 
+# Another way of making it makes another one.
+_MAKERS = (Path(__file__), Path(making.__file__))
+
+
 def _name(job: Job) -> str:
     options = (making.OPTIONS, _left_out(job), making.LEVEL)
-    return f"root-{recipe.digest(job.source, tuple(_packages(job)), *options, OVERLAY, FINISH)}"
+    parts = (*options, OVERLAY, FINISH, *_MAKERS)
+    return f"root-{recipe.digest(job.source, tuple(_packages(job)), *parts)}"
