@@ -110,6 +110,7 @@ def peer_up(settings: Settings, size: int) -> float:
         instance=settings.instance,
         netns=str(ca.namespace_path(settings)),
         started=time.time(),
+        kernel={},
         image=str(root),
         limits=raised,
         hosts={},

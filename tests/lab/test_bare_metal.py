@@ -147,6 +147,7 @@ def test_it_becomes_active_though_the_controller_is_killed_at_each_stage(room: R
     assert room.status(HOST) == "active"
     assert room.asked("cat /proc/mdstat").count("[UU]") == 2
     assert "crypto_LUKS" in room.asked("lsblk -nlo FSTYPE")
+    assert room.asked("hostname").strip() == HOST
     room.asked(f"mountpoint -q {MOUNT}; echo precious >{MOUNT}/proof; sync")
     assert room.asked(f"cat {MOUNT}/proof") == "precious\n"
 
@@ -210,3 +211,5 @@ def test_a_retired_server_holds_nothing_and_has_its_certificates(room: Room) -> 
         with disk.open("rb") as stream:
             assert not stream.read(64 << 20).strip(b"\0"), disk
     assert Escrow(room.settings).names(HOST) == ()
+    # Nobody answers at its address, so nobody is taken for it.
+    assert room.log_in("true").returncode != 0
