@@ -23,7 +23,7 @@ from chapelle.plan.apart import apart
 from chapelle.plan.batches import Batch, Member, batches, domain_of
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy.order import Ground
-from chapelle.plan.hostvars import WHOLE, Kernels, hostvars
+from chapelle.plan.hostvars import Kernels, hostvars
 from chapelle.plan.policy import Policy
 from chapelle.plan.scope import Scope, from_text, select
 
@@ -98,7 +98,7 @@ def build(
     kind: str,
     target: str,
     commit: str,
-    kernels: Kernels = WHOLE,
+    kernels: Kernels,
     policy: Policy | None = None,
     ground: Ground | None = None,
 ) -> Plan:
@@ -278,7 +278,7 @@ def moved(
     *,
     target: str,
     commit: str,
-    kernels: Kernels = WHOLE,
+    kernels: Kernels,
     only: Collection[str] | None = None,
     own_statuses: Mapping[str, Collection[str]] | None = None,
     ground: Ground | None = None,

@@ -3,10 +3,8 @@
 import os
 from pathlib import Path
 
-import msgspec
-
-from chapelle.errors import ChapelleError, RefusedError
-from chapelle.lab import ca, wires
+from chapelle.errors import RefusedError
+from chapelle.lab import ca, notes, wires
 from chapelle.plan.hostvars import WHOLE, Kernels
 from chapelle.plan.inventory import Reach
 from chapelle.settings import Settings
@@ -17,19 +15,6 @@ _LONGEST_DIRECTORY = 70
 
 # A container has the clock of the machine around it; a machine has its own.
 _CLOCK = "clock"
-
-
-class _Node(msgspec.Struct):
-    kind: str
-
-
-class _Host(msgspec.Struct):
-    node: _Node
-
-
-class _Lab(msgspec.Struct):
-    kernel: dict[str, bool] = {}
-    hosts: dict[str, _Host] = {}
 
 
 def reach(settings: Settings) -> Reach:
@@ -44,7 +29,7 @@ def reach(settings: Settings) -> Reach:
     return Reach(
         sockets=socket_directory(settings),
         ssh=settings.state / "ssh" / "ssh",
-        kernels=_lab_kernels(_lab(settings)),
+        kernels=_lab_kernels(notes.read(settings)),
         user_authority=_user_authority(settings),
     )
 
@@ -67,43 +52,32 @@ def kernels(settings: Settings) -> Kernels:
     """What the kernels of hosts can do: a site's can do all, the lab's what this machine's can.
 
     Raises:
+        ChapelleError: the lab's notes cannot be read.
         RefusedError: the lab was never up, and only root may ask this machine's kernel.
     """
     if settings.target == "site":
         return WHOLE
-    known = _lab(settings)
-    if not known.kernel and os.geteuid() != 0:
+    known = notes.read(settings)
+    if known is None and os.geteuid() != 0:
         raise RefusedError(
             "What the lab's servers can do is not known: the lab was never up.",
-            where=str(settings.state / "lab"),
+            where=str(notes.path(settings)),
             expected="a lab, or user id 0 to ask this machine's kernel",
             found=f"no lab, and user id {os.geteuid()}",
             remedy="run it with sudo, or start the lab: sudo invoke lab.up",
         )
-    return _lab_kernels(known if known.kernel else _Lab(kernel=wires.kernel_support()))
+    return _lab_kernels(known) if known else Kernels(common=_nodes(wires.kernel_support()))
 
 
-def _lab_kernels(known: _Lab) -> Kernels:
+def _lab_kernels(known: notes.Lab | None) -> Kernels:
     """A machine of the lab has the lab's links, since its cables are, and a clock of its own."""
-    machines = [name for name, host in known.hosts.items() if host.node.kind == "qemu"]
+    kernel = known.kernel if known else {}
+    machines = [name for name, kind in notes.kinds(known).items() if kind == "qemu"]
     return Kernels(
-        common={_CLOCK: False, **known.kernel},
-        own={name: {_CLOCK: True, **known.kernel} for name in machines},
+        common=_nodes(kernel),
+        own={name: {_CLOCK: True, **kernel} for name in machines},
     )
 
 
-def _lab(settings: Settings) -> _Lab:
-    """What the lab says of itself; nothing before it was first up."""
-    path = settings.state / "lab" / "lab.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Lab)
-    except FileNotFoundError:
-        return _Lab()
-    except (OSError, msgspec.DecodeError) as error:
-        raise ChapelleError(
-            "The lab's description of itself cannot be read.",
-            where=str(path),
-            expected="the file that lab.up writes",
-            found=str(error),
-            remedy="build the lab again: invoke lab.down lab.up",
-        ) from error
+def _nodes(kernel: dict[str, bool]) -> dict[str, bool]:
+    return {_CLOCK: False, **kernel}

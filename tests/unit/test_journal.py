@@ -15,11 +15,12 @@ from chapelle import process
 from chapelle.errors import ChapelleError, InputError
 from chapelle.model.outcome import STEPS, Change, Event, StepResult
 from chapelle.plan import plan as plans
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.scope import parse
-from chapelle.run.journal import Journal, RunRecord, host_outcome
+from chapelle.run.journal import Journal, RunRecord, Usual, host_outcome
 
 HOSTS = plans.build(
-    two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c"
+    two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c", kernels=WHOLE
 ).hosts
 
 

@@ -10,9 +10,9 @@ from chapelle.errors import ChapelleError, ExitCode, InputError, RefusedError
 from chapelle.model.datacentre import Datacentre
 from chapelle.plan import plan as plans
 from chapelle.plan import scope as scopes
-from chapelle.plan.hostvars import Kernels
+from chapelle.plan.hostvars import WHOLE, Kernels
 
-NOW = {"target": "lab", "commit": "c0ffee"}
+NOW = {"target": "lab", "commit": "c0ffee", "kernels": WHOLE}
 
 
 def names(dc: Datacentre, **arguments: str) -> list[str | None]:

@@ -23,10 +23,11 @@ from chapelle.plan import storage
 from chapelle.plan.deploy import order as orders
 from chapelle.plan.deploy import policy
 from chapelle.plan.deploy.order import Ground
+from chapelle.plan.hostvars import WHOLE
 
 ROOT = Path(__file__).parents[2]
 COMPUTE, STORAGE = "compute-a2-01", "storage-a2-01"
-NOW = {"target": "lab", "commit": "c0ffee"}
+NOW = {"target": "lab", "commit": "c0ffee", "kernels": WHOLE}
 TANG = {"10.64.0.31": "a" * 43, "10.64.0.32": "b" * 43}
 
 

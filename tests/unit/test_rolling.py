@@ -14,6 +14,7 @@ from chapelle.model.outcome import PATCH_STEPS
 from chapelle.plan import plan as plans
 from chapelle.plan import policy as policies
 from chapelle.plan.batches import CANARY_ROLES, Domain, Member
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.policy import Limits, Policy, Role
 from chapelle.plan.rolling import batches, room
 from chapelle.plan.scope import parse
@@ -171,7 +172,7 @@ def _in_service() -> Datacentre:
 
 def _plan(dc: Datacentre, scope: str = "1", policy: Policy = OURS) -> plans.Plan:
     return plans.build(
-        dc, parse(aisle=scope), kind="patch", target="lab", commit="c", policy=policy
+        dc, parse(aisle=scope), kind="patch", target="lab", commit="c", kernels=WHOLE, policy=policy
     )
 
 
@@ -195,7 +196,7 @@ def test_a_server_that_left_service_moves_the_plan() -> None:
     dc = _in_service()
     made = _plan(dc)
     offline = edited(dc, "devices", dc.device("database-a1-01").id, status="offline")
-    lines = plans.moved(made, offline, target="lab", commit="c")
+    lines = plans.moved(made, offline, target="lab", commit="c", kernels=WHOLE)
     assert lines == ["database-a1-01: status was active, now offline"]
 
 
@@ -203,7 +204,7 @@ def test_whoever_names_a_server_that_is_not_in_service_is_told_what_to_do() -> N
     with pytest.raises(InputError) as caught:
         plans.build(
             _in_service(), parse(limit="infra-a1-02"), kind="reboot", target="lab", commit="c",
-            policy=OURS,
+            kernels=WHOLE, policy=OURS,
         )  # fmt: skip
     assert "invoke provision --limit=infra-a1-02" in str(caught.value)
 

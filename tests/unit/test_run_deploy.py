@@ -11,6 +11,7 @@ from plan_datacentre import Builder
 from chapelle.errors import ExitCode
 from chapelle.model.outcome import DEPLOY_STEPS, STEPS, RunResult, StepResult
 from chapelle.plan import plan as plans
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.plan import Plan
 from chapelle.plan.scope import parse
 from chapelle.run.engine import Engine, Work
@@ -29,6 +30,7 @@ def bare() -> Plan:
     builder.rack(builder.aisle(1), "A1-R01", dict.fromkeys((ONE, TWO), ("compute", "planned")))
     plan = plans.build(
         builder.datacentre(), parse(aisle="1"), kind="provision", target="lab", commit="c",
+        kernels=WHOLE,
     )  # fmt: skip
     steps = (*DEPLOY_STEPS, *STEPS)
     hosts = tuple(msgspec.structs.replace(host, steps=steps) for host in plan.hosts)

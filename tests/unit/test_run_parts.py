@@ -15,6 +15,7 @@ from chapelle.errors import InputError, LockedError, RefusedError
 from chapelle.model.outcome import STEPS, StepResult
 from chapelle.model.status import PROVISIONABLE, TRANSITIONS
 from chapelle.plan import plan as plans
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.scope import parse
 from chapelle.run import prepare, resume, writing
 from chapelle.run.commit import commit
@@ -22,7 +23,9 @@ from chapelle.run.folder import KEPT, Folder
 from chapelle.run.interrupt import interruptible
 from chapelle.run.journal import Journal, RunRecord
 
-PLAN = plans.build(two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c")
+PLAN = plans.build(
+    two_aisles(), parse(aisle="1"), kind="provision", target="lab", commit="c", kernels=WHOLE
+)
 
 
 def ended(step: str, outcome: str, message: str = "") -> StepResult:

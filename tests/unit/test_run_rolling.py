@@ -23,6 +23,7 @@ from chapelle.model.outcome import (
 from chapelle.model.status import check_transition
 from chapelle.plan import plan as plans
 from chapelle.plan import policy as policies
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.plan import Plan
 from chapelle.plan.scope import parse
 from chapelle.report import analysis, runs, summary
@@ -45,7 +46,7 @@ def made(kind: str) -> Plan:
     builder.rack(builder.aisle(1), "A1-R01", dict.fromkeys((ONE, TWO), ("compute", "active")))
     policy = policies.read(ROOT / "inventory" / "rolling.yml")
     return plans.build(
-        builder.datacentre(), parse(aisle="1"), kind=kind, target="lab", commit="c",
+        builder.datacentre(), parse(aisle="1"), kind=kind, target="lab", commit="c", kernels=WHOLE,
         policy=policy,
     )  # fmt: skip
 

@@ -10,12 +10,15 @@ from chapelle.drivers.ansible import Ending, TaskEvent
 from chapelle.errors import ChapelleError
 from chapelle.model.outcome import STEPS, Event, StepResult
 from chapelle.plan import plan as plans
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.scope import parse
 from chapelle.run.journal import Journal, RunRecord
 from chapelle.run.recorder import Recorder
 from chapelle.run.steps import Follower, message_of
 
-PLAN = plans.build(two_aisles(), parse(rack="A1-R01"), kind="provision", target="lab", commit="c")
+PLAN = plans.build(
+    two_aisles(), parse(rack="A1-R01"), kind="provision", target="lab", commit="c", kernels=WHOLE
+)
 ONE, TWO = "compute-a1-01", "storage-a1-01"
 ENDED = Ending(status=0, stopped=False, last_lines="")
 CHANGE = {"role": "time", "kind": "file", "item": "/etc/chrony/chrony.conf"}
