@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -26,6 +26,9 @@ from chapelle.plan.plan import PlanHost
 
 FORMAT = 1
 UNKNOWN = "unknown"
+
+# How many times a step is looked back at, to say what is usual.
+_LATELY = 20
 
 # Kinds of runs whose hosts are switches.
 SWITCH_KINDS = ("push", "revert")
@@ -74,6 +77,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished: float | None = None
     exit_code: int | None = None
     stopped: str = ""
+
+
+class Usual(NamedTuple):
+    """How a step went lately: how many times, and how many seconds the longest of them took."""
+
+    times: int
+    longest: float
 
 
 class Journal:
@@ -238,6 +248,22 @@ class Journal:
             (kind, scope, target),
         ).fetchone()
         return float(row[0]) if row else None
+
+    def usual(self, steps: Sequence[str], hosts: Sequence[str], *, target: str) -> dict[str, Usual]:
+        """How long steps took on hosts the last `_LATELY` times that they went through, by step."""
+        found: dict[str, Usual] = {}
+        for step in steps:
+            row = self._db.execute(
+                "SELECT count(*), max(seconds) FROM"
+                " (SELECT steps.finished - steps.started AS seconds FROM steps"
+                " JOIN runs ON runs.id=steps.run WHERE step=? AND target=?"
+                " AND outcome IN ('ok', 'changed') AND host IN (SELECT value FROM json_each(?))"
+                " ORDER BY steps.id DESC LIMIT ?)",
+                (step, target, _json(list(hosts)), _LATELY),
+            ).fetchone()
+            if row[0]:
+                found[step] = Usual(int(row[0]), float(row[1]))
+        return found
 
     def run(self, run: str) -> RunRecord:
         """One run.

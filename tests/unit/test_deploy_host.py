@@ -3,6 +3,7 @@
 The boot service and the machine behind it are played here; tests/lab/test_bare_metal.py has both.
 """
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ from chapelle.run.deploy.clerk import Clerk
 from chapelle.run.deploy.escrow import NEXT, PASSPHRASE, Escrow, new_passphrase
 from chapelle.run.deploy.heard import Heard
 from chapelle.run.deploy.host import HostWork, Machine, Means
-from chapelle.run.journal import Journal, RunRecord
+from chapelle.run.journal import Journal, RunRecord, Usual
 from chapelle.run.recorder import Recorder
 
 HOST = "compute-a2-01"
@@ -131,6 +132,7 @@ class Bench:
         stop: Callable[[], bool] = lambda: False,
         by_medium: bool = False,
         images: str = "",
+        usual: dict[str, Usual] | None = None,
     ) -> tuple[bool, dict[str, StepResult], Playing]:
         made = made or order(HOST)
         playing, clerk = Playing(script, images), Clerk(self.recorder, stop)
@@ -144,7 +146,7 @@ class Bench:
             model = msgspec.structs.replace(model, boot="cd")
         machine: Any = Machine(
             order=made, model=model, stand=stand,
-            contact=contact, known=known or {},  # type: ignore[arg-type]
+            contact=contact, known=known or {}, usual=usual or {},  # type: ignore[arg-type]
         )  # fmt: skip
         means = Means(
             run="run-1", ground=HASTY, service=playing, escrow=self.escrow,  # type: ignore[arg-type]
@@ -279,6 +281,23 @@ def test_a_host_that_is_stuck_is_named_with_the_last_thing_it_said(bench: Bench)
     assert not came
     assert "stuck" in steps["install"].message
     assert "unpack: 337 MiB (12 s after it began)" in steps["install"].message
+
+
+def test_a_step_that_outlasts_what_is_usual_is_told_once_and_goes_on(bench: Bench) -> None:
+    def dawdles(playing: Playing, made: deploy.Order) -> None:
+        for percent in (10, 20, 30):
+            playing.say("unpack", percent=percent)
+            time.sleep(1.0)
+        installs(playing, made)
+
+    usual = {"install": Usual(7, 1.0), "first-boot": Usual(7, 600.0)}
+    came, _, _ = bench.carry_out(dawdles, Answering(None, "run-1"), usual=usual)
+    assert came
+    (told,) = [note for note in bench.notes if "lately" in note]
+    assert re.fullmatch(
+        rf"{HOST}: install has taken \d s, and lately took 1 s at most on machines of its model "
+        r"\(7\); last heard: unpack: \d+ % \(0 s after it began\)", told,
+    )  # fmt: skip
 
 
 def test_a_host_that_never_asks_fails_in_its_boot(bench: Bench) -> None:

@@ -122,6 +122,32 @@ def test_what_a_run_like_this_took_is_known_from_the_latest_that_went_through(
     assert journal.took(**{**alike, "target": "site"}) is None
 
 
+def test_what_is_usual_for_a_step_is_what_it_took_lately_where_it_went_through(
+    journal: Journal,
+) -> None:
+    one, two, other = (host.name for host in HOSTS[:3])
+
+    def took(host: str, seconds: float, outcome: str = "changed") -> None:
+        journal.begin("run-1", [host], "install", 100.0)
+        result = StepResult(
+            step="install", outcome=outcome, started=100.0, finished=100.0 + seconds
+        )
+        journal.end("run-1", host, result)
+
+    assert journal.usual(["install"], [one, two], target="lab") == {}
+    took(one, 40.0)
+    took(two, 50.0)
+    took(two, 900.0, "failed")
+    took(other, 800.0)
+    journal.begin("run-1", [one], "install", 1.0)  # and nobody saw its end
+    asked = (["install", "erase"], [one, two])
+    assert journal.usual(*asked, target="lab") == {"install": Usual(2, 50.0)}
+    assert journal.usual(*asked, target="site") == {}
+    for _ in range(20):
+        took(one, 30.0)
+    assert journal.usual(*asked, target="lab") == {"install": Usual(20, 30.0)}
+
+
 def test_runs_are_listed_latest_first_and_an_unknown_one_is_bad_input(journal: Journal) -> None:
     journal.open_run(record("run-2", started=200.0), HOSTS)
     assert [run.id for run in journal.runs()] == ["run-2", "run-1"]

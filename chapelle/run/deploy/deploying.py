@@ -20,7 +20,8 @@ from chapelle.run.deploy.clerk import Clerk
 from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.escrow import Escrow
 from chapelle.run.deploy.heard import Heard
-from chapelle.run.deploy.host import GATE, HostWork, Machine, Means
+from chapelle.run.deploy.host import GATE, LONG_STEPS, HostWork, Machine, Means
+from chapelle.run.journal import Journal
 from chapelle.run.prepare import Say, Scene
 from chapelle.run.recorder import Recorder
 from chapelle.settings import Settings
@@ -83,7 +84,10 @@ class Deploying:
         devices = {name: self.scene.dc.device(name) for name in hosts}
         try:
             stand = bmc.on_stand(self._settings, self.scene, devices, self._say)
-            machines = [self._machine(stand, devices[name], known.get(name, {})) for name in hosts]
+            machines = [
+                self._machine(stand, devices[name], known.get(name, {}), recorder.journal)
+                for name in hosts
+            ]
             service = BootService(
                 boot_place.place(self._settings, self.scene.dc), self._names(), self._tell(clerk)
             )
@@ -111,7 +115,11 @@ class Deploying:
             service.__exit__(None, None, None)
 
     def _machine(
-        self, stand: bmc.Stand, device: r.Device, known: Mapping[str, StepResult]
+        self,
+        stand: bmc.Stand,
+        device: r.Device,
+        known: Mapping[str, StepResult],
+        journal: Journal,
     ) -> Machine:
         name, dc = device.name or "", self.scene.dc
         made = orders.order(
@@ -131,7 +139,15 @@ class Deploying:
                 self._settings, name, address.address.partition("/")[0] if address else name
             ),
             known=known,
+            usual=journal.usual(LONG_STEPS, self._alike(device), target=self._settings.target),
         )
+
+    def _alike(self, device: r.Device) -> list[str]:
+        """The names of the machines of its model, itself too."""
+        alike = (
+            each for each in self.scene.dc.content.devices if each.device_type == device.device_type
+        )
+        return [each.name for each in alike if each.name]
 
     def _names(self) -> dict[str, str]:
         """The host of each MAC address that NetBox knows."""

@@ -28,6 +28,7 @@ from chapelle.run.deploy.clerk import Clerk, StoppedError
 from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.escrow import PASSPHRASE, Escrow
 from chapelle.run.deploy.heard import Heard, complaint
+from chapelle.run.journal import Usual
 from chapelle.run.steps import one_line
 
 GATE, SETTINGS, WINDOW, BOOT, INSTALL, FIRST_BOOT, ERASE = (
@@ -40,6 +41,10 @@ _DONE = {"ok", "changed"}
 _LONGEST = {"build": 12 * 3600, "rebuild": 12 * 3600, "erase": 14 * 86400}
 _POLL_SECONDS = 3.0
 
+# Steps that take their time, and by how much they may outlast what is usual before it is told.
+LONG_STEPS = (BOOT, INSTALL, FIRST_BOOT, ERASE)
+_MORE_THAN_USUAL = 1.5
+
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
     """What one host is worked on with.
@@ -50,6 +55,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         stand: the BMC of this host alone.
         contact: the way to the system that it runs.
         known: its steps in this run before now, if it is gone on with.
+        usual: how long its long steps took lately on machines of its model.
     """
 
     order: deploy.Order
@@ -57,6 +63,7 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
     stand: bmc.Stand
     contact: Contact
     known: Mapping[str, StepResult]
+    usual: Mapping[str, Usual]
 
 
 class Means(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +83,11 @@ class _Step:
 
     outcome = "ok"
     message = ""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.began = time.monotonic()
+        self.was_told = False
 
 
 class HostWork:
@@ -114,7 +126,7 @@ class HostWork:
 
     @contextmanager
     def _step(self, name: str, *, begun: bool = False) -> Iterator[_Step]:
-        clerk, started, step = self._means.clerk, time.time(), _Step()
+        clerk, started, step = self._means.clerk, time.time(), _Step(name)
         if not begun:
             clerk.begin(self._host, name)
         try:
@@ -246,7 +258,7 @@ class HostWork:
                     step.message += f"; {said}"
                 self._heard.quiet()
                 while not self._heard.reports:
-                    self._require_news(self._seconds.boot, "the installer to report")
+                    self._require_news(step, self._seconds.boot, "the installer to report")
 
     @contextmanager
     def _medium_out_afterwards(self, way: BootWay, token: str) -> Iterator[None]:
@@ -272,14 +284,14 @@ class HostWork:
                 if said and said.stage != stage:
                     stage = said.stage
                     self._means.clerk.note(f"{self._host}: {self._heard.words}")
-                self._require_news(self._seconds.silent, "news of the installer")
+                self._require_news(step, self._seconds.silent, "news of the installer")
             if said.outcome != "done":
                 raise ChapelleError(complaint(said))
             self._require_headers()
             step.outcome = "changed"
             step.message = f"{said.message} in {said.seconds:.0f} s"
 
-    def _require_news(self, limit: float, what: str) -> None:
+    def _require_news(self, step: _Step, limit: float, what: str) -> None:
         """Wait a moment for news.
 
         Raises:
@@ -288,12 +300,26 @@ class HostWork:
         """
         self._heard.wait(1.0)
         self._means.clerk.rest(0)
+        self._tell_if_slow(step)
         if self._heard.broken:
             raise ChapelleError(f"the boot service does not work any more: {self._heard.broken}")
         if self._heard.silent > limit:
             raise ChapelleError(
                 f"stuck: {what} was expected within {limit:.0f} s; last heard: {self._heard.words}"
             )
+
+    def _tell_if_slow(self, step: _Step) -> None:
+        """Tell once that a step takes longer than it did lately; it has its time all the same."""
+        usual = self._machine.usual.get(step.name)
+        took = time.monotonic() - step.began
+        if usual is None or step.was_told or took <= _MORE_THAN_USUAL * usual.longest:
+            return
+        step.was_told = True
+        self._means.clerk.note(
+            f"{self._host}: {step.name} has taken {took:.0f} s, and lately took "
+            f"{usual.longest:.0f} s at most on machines of its model ({usual.times}); "
+            f"last heard: {self._heard.words}"
+        )
 
     def _require_headers(self) -> None:
         if self._main == ERASE:
@@ -334,7 +360,7 @@ class HostWork:
         """It lets us in, shows a key that we signed, and is the system that this run installed."""
         if self._is_done(FIRST_BOOT):
             return
-        with self._step(FIRST_BOOT):
+        with self._step(FIRST_BOOT) as step:
             deadline = time.monotonic() + self._seconds.first_boot
             while (found := self._machine.contact.installed_by()) != self._means.run:
                 if time.monotonic() > deadline:
@@ -343,6 +369,7 @@ class HostWork:
                         expected=f"an answer of the system of run {self._means.run}",
                         found="no answer" if found is None else f"that of run {found or '(none)'}",
                     )
+                self._tell_if_slow(step)
                 self._means.clerk.rest(_POLL_SECONDS)
 
 
