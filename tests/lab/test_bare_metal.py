@@ -4,6 +4,7 @@ Real NetBox, BMC, boot service, ramdisk, image, disks and Tang servers. The cont
 each stage of the first run, and resumed; minutes each.
 """
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -44,6 +45,8 @@ HOUR = 3600.0
 
 class Room(Installation):
     """An installation with one machine, whose data disk is small enough to be read in full."""
+
+    image = ""
 
     def prepare(self) -> None:
         """Describe the machine's disks in NetBox as they are in the lab."""
@@ -123,8 +126,9 @@ def room(new_state) -> Iterator[Room]:
     prepare.netbox(settings, print)
     made = Room(settings)
     made.prepare()
-    done = made.end(made.start("image.build"), seconds=HOUR)
+    done = made.end(made.start("image.build", "--json"), seconds=HOUR)
     assert done.code == 0, done
+    made.image = json.loads(done.out)[0]["files"]["root.tar.zst"]["sha256"]
     done = made.invoke("lab.up", f"--machines={HOST}")
     assert done.code == 0, done
     yield made
@@ -148,6 +152,7 @@ def test_it_becomes_active_though_the_controller_is_killed_at_each_stage(room: R
     assert room.asked("cat /proc/mdstat").count("[UU]") == 2
     assert "crypto_LUKS" in room.asked("lsblk -nlo FSTYPE")
     assert room.asked("hostname").strip() == HOST
+    assert room.device(HOST)["custom_fields"]["chapelle_facts"]["image"] == room.image
     room.asked(f"mountpoint -q {MOUNT}; echo precious >{MOUNT}/proof; sync")
     assert room.asked(f"cat {MOUNT}/proof") == "precious\n"
 

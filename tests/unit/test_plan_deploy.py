@@ -126,7 +126,9 @@ def test_an_order_without_secrets_holds_none_and_the_installer_reads_one_with_th
     assert read.encryption is not None
     assert read.encryption.passphrase == "correct horse"
     assert read.identity is not None
-    assert (orders.MARKER, "run-1\n") in [(f.path, f.content) for f in read.identity.files]
+    assert plain.image is not None
+    notes = {(orders.MARKER, "run-1\n"), (orders.IMAGE, f"{plain.image.sha256}\n")}
+    assert notes <= {(file.path, file.content) for file in read.identity.files}
     erased = orders.completed(order(mode="retire", status="failed"), "run-1")
     assert installer.read(msgspec.json.encode(erased)).mode == "erase"
 

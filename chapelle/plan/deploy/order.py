@@ -29,6 +29,9 @@ TANG_SERVICE = "tang"
 # Where a system says which run installed it.
 MARKER = "/etc/chapelle/installed"
 
+# Where it says the SHA-256 of the image that it was installed from; runs read it there.
+IMAGE = "/etc/chapelle/image"
+
 # Machine ids are made of the host's name and serial number: a rebuilt host keeps its own.
 _NAMESPACE = uuid.UUID("0d7f6c0e-6a2b-5a53-8a0e-3d1c6f6f7a20")
 
@@ -350,9 +353,11 @@ def completed(
             if disk.action == "erase"
         )
         return msgspec.structs.replace(made, run=run, erasures=erasures)
-    note = deploy.File(path=MARKER, content=f"{run}\n")
+    notes = [deploy.File(path=MARKER, content=f"{run}\n")]
+    if made.image:
+        notes.append(deploy.File(path=IMAGE, content=f"{made.image.sha256}\n"))
     identity = msgspec.structs.replace(
-        made.identity, host_keys=host_keys, files=(*made.identity.files, note)
+        made.identity, host_keys=host_keys, files=(*made.identity.files, *notes)
     )
     secret = msgspec.structs.replace(made.encryption, passphrase=passphrase)
     return msgspec.structs.replace(made, run=run, identity=identity, encryption=secret)

@@ -13,6 +13,9 @@ from .system import DRAINED, NodeError, System
 
 Observed = dict[str, Any]
 
+# The SHA-256 of the image that a server was installed from; no file if it was installed otherwise.
+IMAGE = "/etc/chapelle/image"
+
 STARTED_RECENTLY = 60.0  # seconds: a clock daemon this young may need time to find its servers
 POLL = 0.5  # seconds
 
@@ -49,6 +52,7 @@ def facts(system: System) -> dict[str, Any]:
         for line in (system.read("/etc/os-release") or "").splitlines()
         if "=" in line
     )
+    image = (system.read(IMAGE) or "").strip()
     memory = (system.read("/proc/meminfo") or "MemTotal: 0").split()[1]
     return {
         "machine_id": (system.read("/etc/machine-id") or "").strip(),
@@ -59,6 +63,7 @@ def facts(system: System) -> dict[str, Any]:
         "python": platform.python_version(),
         "cpus": os.cpu_count(),
         "memory_mib": int(memory) // 1024,
+        **({"image": image} if image else {}),
     }
 
 
