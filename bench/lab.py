@@ -24,7 +24,8 @@ import handmade  # noqa: E402
 import msgspec  # noqa: E402
 
 from chapelle import lab  # noqa: E402
-from chapelle.lab import boot, ca, cgroup, image, limits, node, spec, wires  # noqa: E402
+from chapelle.lab import ca, cgroup, image, limits, node, spec, wires  # noqa: E402
+from chapelle.lab.knocking import Knocking  # noqa: E402
 from chapelle.settings import Settings  # noqa: E402
 
 PEER = """
@@ -100,7 +101,7 @@ def peer_up(settings: Settings, size: int) -> float:
     nodes = spec.nodes(dc, [str(server.name) for server in dc.servers])
     root = image.ensure(settings, print)
     ca.ensure(settings)
-    signer = ca.HostSigner(settings)
+    signer = ca.HostSigner(ca.folder(settings))
     node.folder(settings).mkdir(parents=True)
     for each in nodes:
         node.prepare(settings, each, root, signer)
@@ -137,8 +138,9 @@ def peer_up(settings: Settings, size: int) -> float:
             ["/bin/bash", "-c", script], input="\n".join(lines) + "\n", text=True, check=True
         )
         waiting = {each.ip for each in nodes}
-        while waiting and time.monotonic() < begun + 900:
-            waiting -= boot.answering(wired.namespace, waiting, "", 0.5)
+        with Knocking(wired.namespace, "") as knocking:
+            while waiting and time.monotonic() < begun + 900:
+                waiting -= knocking.answered(waiting, 0.5)
         seconds = time.monotonic() - begun
     if waiting:
         print(f"{len(waiting)} of the shell's nodes never answered", file=sys.stderr)
@@ -159,7 +161,14 @@ def peer_down(settings: Settings) -> None:
 def available() -> float:
     """Megabytes that the machine has available."""
     text = Path("/proc/meminfo").read_text()
-    return int(re.search(r"MemAvailable:\s+(\d+)", text)[1]) / 1024
+    return number(r"MemAvailable:\s+(\d+)", text) / 1024
+
+
+def number(pattern: str, text: str) -> int:
+    """The number in a text that a pattern finds."""
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def pss(settings: Settings) -> float:
@@ -171,7 +180,7 @@ def pss(settings: Settings) -> float:
                 text = Path(f"/proc/{pid}/smaps_rollup").read_text()
             except OSError:
                 continue
-            total += int(re.search(r"^Pss:\s+(\d+)", text, re.MULTILINE)[1])
+            total += number(r"^Pss:\s+(\d+)", text)
     return total / 1024
 
 

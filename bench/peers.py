@@ -190,7 +190,8 @@ def _role_variables() -> dict[str, Any]:
         for path in sorted(ROOT.glob(f"roles/*/{kind}/main.yml")):
             read = yaml.safe_load(path.read_text()) or {}
             variables |= {k: v for k, v in read.items() if kind == "defaults" or isinstance(v, str)}
-    return variables | yaml.safe_load((ROOT / "inventory/group_vars/all.yml").read_text())
+    variables |= yaml.safe_load((ROOT / "inventory/group_vars/all.yml").read_text())
+    return variables
 
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:

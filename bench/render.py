@@ -72,8 +72,8 @@ def _moved(list_name: str, record: Any, number: int) -> Any:
         else:
             changes[field] = new(target, value)
     for type_field, id_field in GENERIC:
-        if target := LISTS.get(getattr(record, type_field, None) or ""):
-            changes[id_field] = new(target, getattr(record, id_field))
+        if pointed := LISTS.get(getattr(record, type_field, None) or ""):
+            changes[id_field] = new(pointed, getattr(record, id_field))
     for side in ("a_terminations", "b_terminations"):
         if hasattr(record, side):
             changes[side] = tuple(

@@ -10,6 +10,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ class Mirror:
 
     def _line(self, line: str) -> str:
         """A line of sources.list with our address."""
-        option, uri, rest = re.fullmatch(r"deb (\[.*?\] )?(\S+) (.*)", line).groups()
+        parts = re.fullmatch(r"deb (\[.*?\] )?(\S+) (.*)", line)
+        assert parts is not None
+        option, uri, rest = parts.groups()
         if uri not in self._archives:
             self._archives.append(uri)
         return f"deb {option or ''}{self.url}/{self._archives.index(uri)} {rest}"
@@ -120,7 +123,7 @@ class Mirror:
             return kept.read_bytes()
         number, _, rest = path.lstrip("/").partition("/")
         if not number.isdigit() or int(number) >= len(self._archives):
-            raise urllib.error.HTTPError(path, 404, "no such archive", None, None)
+            raise urllib.error.HTTPError(path, 404, "no such archive", Message(), None)
         began = time.monotonic()
         address = f"{self._archives[int(number)].rstrip('/')}/{rest}"
         with self._opener.open(address, timeout=PATIENCE) as response:

@@ -89,7 +89,7 @@ def at_once(order: dict[str, Any]) -> dict[str, str]:
     )
     inventory = Inventory(hosts=hosts, groups=Groups(), defaults=Defaults())
     nornir = Nornir(inventory=inventory, runner=ThreadedRunner(num_workers=order["workers"]))
-    task: Callable[[Task], None] = diff if order["action"] == "diff" else push
+    task: Callable[..., None] = diff if order["action"] == "diff" else push
     result = nornir.run(task=task, lines=order["lines"])
     nornir.close_connections()
     return {name: repr(each.exception)[:200] for name, each in result.failed_hosts.items()}

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from cryptography import x509
@@ -58,6 +58,12 @@ def missing() -> str:
     """What of the programs is not on this machine."""
     lacking = [name for name in PROGRAMS if shutil.which(name) is None]
     return ", ".join([*lacking, *(path.name for path in (TANG, OVMF) if not path.exists())])
+
+
+class Files(Protocol):
+    """Where a kernel and a ramdisk are, by the names that they have in our images."""
+
+    def file(self, name: str) -> Path: ...
 
 
 class Tang:
@@ -260,7 +266,7 @@ class Machine:
             new_image(path)
         shutil.copyfile(VARIABLES, folder / "vars.fd")
 
-    def start(self, ramdisk: Built | None = None, append: str = "") -> None:
+    def start(self, ramdisk: Files | None = None, append: str = "") -> None:
         """Switch it on: with a kernel and ramdisk, or from its disks."""
         assert self._qemu is None
         self._consoles += 1
