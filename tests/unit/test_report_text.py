@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chapelle.model.finding import Finding, ObjectRef
 from chapelle.model.outcome import Change, Difference, RunResult
+from chapelle.plan.hostvars import WHOLE
 from chapelle.plan.plan import build
 from chapelle.plan.scope import parse
 from chapelle.report import analysis, content, drift, runs, summary, text
@@ -260,6 +261,7 @@ def plan_of(kind="provision"):
         kind=kind,
         target="lab",
         commit="abc",
+        kernels=WHOLE,
     )
 
 
