@@ -4,7 +4,9 @@ Run by conftest.py beside the tests that need no NetBox, in a state directory of
 process of tests, of which the first does it and the others wait for that.
 """
 
+import contextlib
 import fcntl
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +25,8 @@ def silent(_line: str) -> None:
 
 
 if __name__ == "__main__":
+    with contextlib.suppress(PermissionError):  # most tests wait for this
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
     settings = settings_of(Path(sys.argv[1]))
     layout = Layout.of(settings)
     settings.cache.mkdir(parents=True, exist_ok=True)

@@ -27,14 +27,17 @@ for ignored in (signal.SIGINT, signal.SIGHUP):
 # What needs no NetBox comes first: meanwhile one is seeded, which takes minutes once a machine. All
 # tests of a module run in one process, several of which share the work (pytest-xdist).
 FIRST = ("unit", "switch")
+# Of the others those that take longest, so that no process is left with one of them at the end.
+LONGEST = ("test_tenancy_run", "test_aisle", "test_docs")
 SEEDING = 1800.0  # seconds
 AHEAD = pytest.StashKey["subprocess.Popen[bytes]"]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def turn(item: pytest.Item) -> tuple[bool, bool]:
+    def turn(item: pytest.Item) -> tuple[bool, bool, bool]:
         folder = item.path.relative_to(HERE).parts[0]
-        return item.get_closest_marker("netbox") is not None, folder not in FIRST
+        needs_netbox = item.get_closest_marker("netbox") is not None
+        return needs_netbox, folder not in FIRST, item.path.stem not in LONGEST
 
     items.sort(key=turn)
 
