@@ -63,7 +63,7 @@ def read(settings: Settings) -> Lab | None:
         return msgspec.json.decode(path(settings).read_bytes(), type=Lab)
     except FileNotFoundError:
         return None
-    except msgspec.DecodeError as error:
+    except (OSError, msgspec.DecodeError) as error:
         raise ChapelleError(
             "The lab's notes cannot be read.",
             where=str(path(settings)),

@@ -7,10 +7,11 @@ import msgspec
 import pytest
 import reference
 
-from chapelle.errors import InputError
-from chapelle.lab import spec
+from chapelle.errors import ChapelleError, InputError
+from chapelle.lab import notes, spec
 from chapelle.model.datacentre import Datacentre
 from chapelle.model.snapshot import Snapshot
+from chapelle.settings import Settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "lab"))
 import handmade
@@ -154,3 +155,14 @@ def test_a_switch_that_cannot_be_built_is_named(fields, what) -> None:
     dc = Datacentre(Snapshot(msgspec.structs.replace(content, devices=devices)))
     with pytest.raises(InputError, match=what):
         spec.node(dc, "leaf-a2-1a")
+
+
+@pytest.mark.parametrize("spoil", [Path.mkdir, Path.touch])
+def test_notes_that_cannot_be_read_are_named(spoil, tmp_path: Path) -> None:
+    settings = Settings.load({"CHAPELLE_STATE": str(tmp_path)})
+    assert notes.read(settings) is None
+    notes.path(settings).parent.mkdir()
+    spoil(notes.path(settings))
+    with pytest.raises(ChapelleError, match="notes cannot be read") as caught:
+        notes.read(settings)
+    assert caught.value.where == str(notes.path(settings))
