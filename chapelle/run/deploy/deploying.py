@@ -1,7 +1,7 @@
 """Brings several hosts up at once, behind one boot service that answers these hosts only."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from chapelle.run.deploy.contact import Contact
 from chapelle.run.deploy.escrow import Escrow
 from chapelle.run.deploy.heard import Heard
 from chapelle.run.deploy.host import GATE, LONG_STEPS, HostWork, Machine, Means
-from chapelle.run.journal import Journal
+from chapelle.run.journal import Journal, Usual
 from chapelle.run.prepare import Say, Scene
 from chapelle.run.recorder import Recorder
 from chapelle.settings import Settings
@@ -84,9 +84,10 @@ class Deploying:
         devices = {name: self.scene.dc.device(name) for name in hosts}
         try:
             stand = bmc.on_stand(self._settings, self.scene, devices, self._say)
+            usual = self._usual(recorder.journal, {each.device_type for each in devices.values()})
             machines = [
-                self._machine(stand, devices[name], known.get(name, {}), recorder.journal)
-                for name in hosts
+                self._machine(stand, device, known.get(name, {}), usual[device.device_type])
+                for name, device in devices.items()
             ]
             service = BootService(
                 boot_place.place(self._settings, self.scene.dc), self._names(), self._tell(clerk)
@@ -119,7 +120,7 @@ class Deploying:
         stand: bmc.Stand,
         device: r.Device,
         known: Mapping[str, StepResult],
-        journal: Journal,
+        usual: Mapping[str, Usual],
     ) -> Machine:
         name, dc = device.name or "", self.scene.dc
         made = orders.order(
@@ -139,15 +140,19 @@ class Deploying:
                 self._settings, name, address.address.partition("/")[0] if address else name
             ),
             known=known,
-            usual=journal.usual(LONG_STEPS, self._alike(device), target=self._settings.target),
+            usual=usual,
         )
 
-    def _alike(self, device: r.Device) -> list[str]:
-        """The names of the machines of its model, itself too."""
-        alike = (
-            each for each in self.scene.dc.content.devices if each.device_type == device.device_type
-        )
-        return [each.name for each in alike if each.name]
+    def _usual(self, journal: Journal, models: Iterable[int]) -> dict[int, dict[str, Usual]]:
+        """How long steps took lately, by the id of the device type and by step."""
+        devices, target = self.scene.dc.content.devices, self._settings.target
+        alike = {
+            model: [each.name for each in devices if each.device_type == model and each.name]
+            for model in models
+        }
+        return {
+            model: journal.usual(LONG_STEPS, names, target=target) for model, names in alike.items()
+        }
 
     def _names(self) -> dict[str, str]:
         """The host of each MAC address that NetBox knows."""
